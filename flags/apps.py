@@ -30,6 +30,7 @@ class FlagsConfig(AppConfig):
         from flags.serving import operator_invalidation  # noqa: PLC0415
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
+            deletion_planning,
             inheritance,
             move_planning,
             partial_changes,
@@ -45,7 +46,7 @@ class FlagsConfig(AppConfig):
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.audit import subject_pages, undo_pages  # noqa: PLC0415
-        from orgs.tree import admin_sections, move_options  # noqa: PLC0415
+        from orgs.tree import admin_sections, agreed_deletions, move_options  # noqa: PLC0415
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
         subject_pages.finders["flag"] = flag_pages.find
@@ -55,6 +56,9 @@ class FlagsConfig(AppConfig):
         admin_sections.figures.append(organization_figures.scheduled)
         admin_sections.move_previews += [preview.move, move_preview.move]
         admin_sections.move_plans.append(tree_plan_api.planned_move)
+        admin_sections.deletion_previews.append(preview.deletion)
+        admin_sections.deletion_plans.append(tree_plan_api.planned_deletion)
+        agreed_deletions.checks.append(deletion_planning.check_agreed_deletion)
         move_options.checks.append(move_planning.check_agreed)
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS, history_retention.OLD_HISTORY)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)

@@ -12,7 +12,7 @@ from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
 from flags.states.setting_api import ExemptionOfOrganization, PlanOfSetting, SettingOfOrganization
-from flags.states.tree_plan_api import PlanOfMove
+from flags.states.tree_plan_api import PlanOfTreeChange
 from flags.statistics.api import AllStatistics, OneStatistic
 from flags.undoing.api import PlanOfUndo, UndoChange
 from flagsite.core.api import path_converters  # noqa: F401 - registers <id:…>
@@ -54,7 +54,7 @@ urlpatterns = [
         ExemptionOfOrganization.as_view(),
         name="exemption",
     ),
-    path("organizations/<organization:organization>/plan", PlanOfMove.as_view(), name="plan-move"),
+    path("organizations/<organization:organization>/plan", PlanOfTreeChange.as_view(), name="plan-tree-change"),
     path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),
     path("<top_organization:orgId>/<str:featureFlagName>", OneState.as_view(), name="flag"),

@@ -150,10 +150,15 @@ def of_move(subtree: Subtree, parent_id: int | None, *, keeps_values: bool = Fal
 
 def known_to(caller: Caller, flags: list[FlagInMove]) -> list[FlagInMove]:
     """Return the flags of a move that the caller may see."""
-    if caller.organization_id is None:
-        return flags
-    visible = set(visible_flags(caller).filter(pk__in=[each.flag.pk for each in flags]).values_list("pk", flat=True))
+    visible = ids_known_to(caller, [each.flag.pk for each in flags])
     return [each for each in flags if each.flag.pk in visible]
+
+
+def ids_known_to(caller: Caller, flag_ids: Sequence[int]) -> set[int]:
+    """Return the ids of those of the flags that the caller may see."""
+    if caller.organization_id is None:
+        return set(flag_ids)
+    return set(visible_flags(caller).filter(pk__in=flag_ids).values_list("pk", flat=True))
 
 
 def check_agreed(organization_id: int, parent_id: int | None, options: MoveOptions) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
+from flags.states.deletion_planning import FlagThere
 from flags.states.effects import Part
 from flags.states.move_planning import FlagInMove
 from flags.states.planning import Plan
 from flagsite.core import example_names as names
+from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import StrictBoolean, WriteInput
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody
 from orgs.tree.serializers import MATERIALISE, KeptValueSerializer
@@ -107,17 +110,42 @@ MOVED = {
 MAX_FLAGS = 100
 
 
+GOING = {
+    "organizations": 42,
+    "settings": 11,
+    "locks": 1,
+    "exemptions": 0,
+    "flags": [{"featureFlag": names.FLAG, "settings": 11, "locks": 1, "exemptions": 0}],
+    "askedLast7Days": 18,
+    "jobsUnderWay": [],
+    "planHash": "11-42-0-0f343b0931126a20f133d67c2b018a3b",
+}
+
+
 @extend_schema_serializer(
-    component_name="MoveToPlan",
-    examples=[OpenApiExample("A move", value={"parentId": names.NORTHERN_EUROPE_ID, "materialise": True})],
+    component_name="TreeChangeToPlan",
+    examples=[
+        OpenApiExample("A move", value={"parentId": names.NORTHERN_EUROPE_ID, "materialise": True}),
+        OpenApiExample("A deletion", value={"delete": True, "subtree": True}),
+    ],
 )
-class MoveToPlanInput(WriteInput):
-    """What to plan: a move, as PATCH takes it."""
+class TreeChangeInput(WriteInput):
+    """What to plan: a move, as PATCH takes it, or with `delete` the deletion that DELETE makes."""
+
+    combinations: ClassVar = exactly_one_form([["parentId"], ["delete"]], everywhere=["subtree", "materialise"])
 
     parentId = ReferenceInBody(
-        source="parent", allow_null=True, help_text=f"The new parent. {HOW_TO_NAME} Null: a root of its own."
-    )
+        source="parent", required=False, allow_null=True,
+        help_text=f"The new parent. {HOW_TO_NAME} Null: a root of its own.",
+    )  # fmt: skip
     materialise = StrictBoolean(default=False, help_text=MATERIALISE)
+    delete = serializers.ChoiceField([True], required=False, help_text="Plan a deletion.")
+    subtree = StrictBoolean(default=False, help_text="The deletion deletes everything below it too.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("parent" in attrs) == ("delete" in attrs):
+            raise ValidationError({"parentId": ["Send either parentId for a move, or delete: true for a deletion."]})
+        return attrs
 
 
 class LockInMoveSerializer(serializers.Serializer[tuple[str, int | None]]):
@@ -164,3 +192,28 @@ class MovePlanSerializer(FiguresOfPlan):
     flags = FlagInMoveSerializer(many=True, help_text="These flags; at most 100, those with most changes first.")
     locksGained = LockInMoveSerializer(many=True, help_text="Locks at the new place that would decide.")
     locksLost = LockInMoveSerializer(many=True, help_text="Locks at the former place that would no longer decide.")
+
+
+class FlagThereSerializer(serializers.Serializer[FlagThere]):
+    """What goes of one flag."""
+
+    featureFlag = serializers.CharField(source="key")
+    settings = serializers.IntegerField(source="sets", help_text="Without the locks.")
+    locks = serializers.IntegerField()
+    exemptions = serializers.IntegerField()
+
+
+@extend_schema_serializer(component_name="DeletionPlan", examples=[OpenApiExample("A deletion", value=GOING)])
+class DeletionPlanSerializer(FiguresOfPlan):
+    """What goes with the organizations. Nothing was deleted."""
+
+    organizations = serializers.IntegerField(source="changed", help_text="The organizations that would go.")
+    settings = serializers.IntegerField(help_text="Their settings of all flags, without the locks.")
+    locks = serializers.IntegerField()
+    exemptions = serializers.IntegerField()
+    flags = FlagThereSerializer(many=True, help_text="The first 100 flags with settings there, by key.")
+    askedLast7Days = serializers.IntegerField(
+        allow_null=True,
+        help_text="How many of the organizations have asked for any flag in the last 7 days. Null: there is too much "
+        "to count.",
+    )

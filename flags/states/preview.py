@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from flags.definitions.models import Flag
 from flags.definitions.refusals import offer, unknown_flag
 from flags.states import exemptions, selectors, set_flag
+from flags.states.deletion_planning import asked_lately, of_deletion
 from flags.states.effects import Effect
-from flags.states.move_planning import FlagInMove, known_to, of_move
-from flags.states.plan_figures import Figures, figures
+from flags.states.move_planning import FlagInMove, ids_known_to, known_to, of_move
+from flags.states.plan_figures import Figures, figures, jobs_under_way
 from flags.states.planning import Plan, of_exemption, of_reset, of_set
 from flags.states.setting_rules import Below
+from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.admin_sections import PlannedMove, Said
 from orgs.tree.models import Organization
 
+MAX_NAMED_FLAGS = 5
 MAX_DESCRIBED_FLAGS = 20
 """Flags that the preview of a move describes with a sentence each."""
 
@@ -112,6 +115,25 @@ def move(planned: PlannedMove) -> Said:
     if more > 0:
         sentences.append(f"The same happens to {_more_flags(more)}.")
     return Said(sentences or ["No flag gets another value."], _notes(described, found))
+
+
+def deletion(caller: Caller, organization: Organization) -> Said:
+    """Say which settings of flags go with an organization and everything below it, and who has asked there lately."""
+    plan = of_deletion(organization.subtree)
+    visible = ids_known_to(caller, [each.flag_id for each in plan.flags])
+    known = [each for each in plan.flags if each.flag_id in visible]
+    effects = []
+    if known:
+        sets, locks = sum(each.sets for each in known), sum(each.locks for each in known)
+        keys = ", ".join(each.key for each in known[:MAX_NAMED_FLAGS])
+        more = f" and {_more_flags(len(known) - MAX_NAMED_FLAGS)}" if len(known) > MAX_NAMED_FLAGS else ""
+        effects = [f"{counted(sets, 'setting')} and {counted(locks, 'lock')} will be deleted: of {keys}{more}."]
+    asked, days = asked_lately(organization.subtree), "in the last 7 days"
+    notes = [f"{counted(asked, 'organization')} of them asked for flags {days}."] if asked else []
+    if asked is None:
+        notes = [f"Nobody has counted in time who has asked for flags {days}."]
+    jobs = Figures({}, jobs_under_way(caller, organization.subtree, None))
+    return Said(effects, [*notes, *jobs_sentences(jobs)])
 
 
 def _of_locks(flag: FlagInMove, names: dict[int, str]) -> list[str]:

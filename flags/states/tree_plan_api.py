@@ -1,16 +1,22 @@
-"""The endpoint that plans a move."""
+"""The endpoint that plans a move or a deletion of an organization."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flags.states.move_planning import known_to, of_move
-from flags.states.plan_figures import figures
-from flags.states.plan_serializers import MAX_FLAGS, MovePlanSerializer, MoveToPlanInput
+from flags.states.deletion_planning import asked_lately, of_deletion
+from flags.states.move_planning import ids_known_to, known_to, of_move
+from flags.states.plan_figures import Figures, figures, jobs_under_way
+from flags.states.plan_serializers import (
+    MAX_FLAGS,
+    DeletionPlanSerializer,
+    MovePlanSerializer,
+    TreeChangeInput,
+)
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
@@ -24,30 +30,50 @@ from orgs.tree.paths import path_names_of
 from orgs.tree.references import Reference
 
 
-class PlanOfMove(Endpoint):
-    """The plan of a move."""
+class PlanOfTreeChange(Endpoint):
+    """The plan of a move or a deletion."""
 
     roles: ClassVar = {"POST": Role.READER}
 
     @extend_schema(
-        operation_id="planMove",
-        summary="Plan a move of an organization",
-        request=MoveToPlanInput,
-        responses=MovePlanSerializer,
+        operation_id="planTreeChange",
+        summary="Plan a move or a deletion of an organization",
+        request=TreeChangeInput,
+        responses=PolymorphicProxySerializer(
+            "TreeChangePlan", [MovePlanSerializer, DeletionPlanSerializer], resource_type_field_name=None
+        ),
         tags=["organizations"],
     )
     @idempotent
     def post(self, request: Request, organization: Reference) -> Response:
-        """How many organizations would get other values, of which flags, and which locks begin or cease to decide.
+        """What a move does to the values of flags and to locks, or which settings go in a deletion.
 
         Nothing is written.
         """
         with snapshot():
             found = find_visible_organization(self.caller, organization)
-            values = MoveToPlanInput.read(request)
+            values = TreeChangeInput.read(request)
+            if "delete" in values:
+                authorized_operations.check_deletion(self.caller, found, subtree=values["subtree"])
+                return Response(planned_deletion(self.caller, found))
             parent_id = authorized_operations.check_move(self.caller, found, values["parent"])
             parent = Organization.objects.get(pk=parent_id) if parent_id is not None else None
             return Response(planned_move(PlannedMove(self.caller, found, parent, values["materialise"])))
+
+
+def planned_deletion(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """Return the plan of a deletion with everything below as JSON, for a caller who may make it."""
+    subtree = organization.subtree
+    plan = of_deletion(subtree)
+    visible = ids_known_to(caller, [each.flag_id for each in plan.flags])
+    known = [each for each in plan.flags if each.flag_id in visible]
+    totals = {name: sum(getattr(each, name) for each in known) for name in ("locks", "exemptions")}
+    answer: dict[str, Any] = {
+        "changed": plan.changed, "settings": sum(each.sets for each in known), **totals, "flags": known[:MAX_FLAGS],
+        "askedLast7Days": asked_lately(subtree), "hash": plan.hash,
+    }  # fmt: skip
+    context = {"figures": Figures({}, jobs_under_way(caller, subtree, None))}
+    return dict(DeletionPlanSerializer(answer, context=context).data)
 
 
 def planned_move(planned: PlannedMove) -> dict[str, Any]:

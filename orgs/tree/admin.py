@@ -29,7 +29,7 @@ from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
-from orgs.tree.admin_sections import PlannedMove, figures, said_of_move, sections
+from orgs.tree.admin_sections import PlannedMove, figures, said_of_deletion, said_of_move, sections
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation
 from orgs.tree.models import Organization
 
@@ -181,7 +181,7 @@ class OrganizationAdmin(OperatorAdmin):
         organization_picker.set_caller(form, caller)
         context: dict[str, Any] = {"title": _title(chosen, organization), "form": form, "operation": chosen}
         if operation == "delete":
-            context["preview"] = _deletion_preview(caller, organization)
+            context |= _deletion_preview(caller, organization)
         if request.method == "POST" and form.is_valid():
             try:
                 if chosen.has_preview:
@@ -242,19 +242,22 @@ def _title(operation: OrganizationOperation, organization: Organization) -> str:
     return f"{operation.title} {organization.name}"
 
 
-def _deletion_preview(caller: Caller, organization: Organization) -> list[str]:
+def _deletion_preview(caller: Caller, organization: Organization) -> dict[str, Any]:
     """Return sentences about the effects of a deletion, and about people who have to get another scope first."""
     subtree = Organization.objects.under(organization)
     keys = AccessKey.objects.filter(organization__in=subtree).count()
     count = organization.descendant_count + 1
     organizations = "1 organization" if count == 1 else f"{count:,} organizations, this one and all below it,"
     access_keys = "1 access key" if keys == 1 else f"{keys:,} access keys" if keys else "No access key"
-    return [
+    said = said_of_deletion(caller, organization)
+    preview = [
         f"{organizations} will be deleted, with {'its' if count == 1 else 'their'} flag states.",
+        *said.effects,
         f"{access_keys} will be deleted.",
         *_job_sentence(organization, "deletes them step by step"),
         *_bound_people(caller, subtree),
     ]
+    return {"preview": preview, "notes": said.notes}
 
 
 def _job_sentence(organization: Organization, does: str) -> list[str]:

@@ -63,13 +63,19 @@ class Said:
 
 PreviewMove = Callable[[PlannedMove], Said]
 """A function that says what a move does to what belongs to another app."""
+PreviewDeletion = Callable[[Caller, Organization], Said]
+"""A function that says what goes with an organization and everything below it."""
+PlanDeletion = Callable[[Caller, Organization], dict[str, Any]]
+"""A function that returns the plan of a deletion as the API answers it."""
 PlanMove = Callable[[PlannedMove], dict[str, Any]]
 """A function that returns the plan of a move as the API answers it."""
 sections: list[OrganizationSection] = []
 figures: list[FindFigures] = []
 move_previews: list[PreviewMove] = []
 move_plans: list[PlanMove] = []
-"""There is one of these."""
+deletion_previews: list[PreviewDeletion] = []
+deletion_plans: list[PlanDeletion] = []
+"""There is one plan of each."""
 
 
 def said_of_move(planned: PlannedMove) -> Said:
@@ -79,3 +85,8 @@ def said_of_move(planned: PlannedMove) -> Said:
     count = planned.organization.descendant_count + 1
     moves = "1 organization moves" if count == 1 else f"{count:,} organizations move"
     return sum((preview(planned) for preview in move_previews), Said([f"{moves} {target}."]))
+
+
+def said_of_deletion(caller: Caller, organization: Organization) -> Said:
+    """Return the sentences of all apps about a deletion of the organization with everything below it."""
+    return sum((preview(caller, organization) for preview in deletion_previews), Said())

@@ -123,7 +123,7 @@ class OneOrganization(Endpoint):
         open, another request for the same deletion answers with the same job.
         """
         ReasonInput.read(request)
-        done = authorized_operations.delete(self.caller, organization, **DeletionOptions.read(request))
+        done = authorized_operations.delete(self.caller, organization, **DeletionOptions.arguments(request))
         if isinstance(done, StartedJob):
             return _started(done, "A job deletes the organization with everything below it")
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -11,8 +11,9 @@ from orgs.access import visible_organizations
 from orgs.access.caller import Caller
 from orgs.access.removal import check_without_staff
 from orgs.access.visible_organizations import OrganizationName
-from orgs.errors import MoveUnderOwnDescendant
-from orgs.tree import large_changes, locks, move_options, tree_operations
+from orgs.errors import MoveUnderOwnDescendant, OrganizationHasChildren
+from orgs.tree import agreed_deletions, large_changes, locks, move_options, tree_operations
+from orgs.tree.agreed_deletions import AgreedDeletion
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import Organization
 from orgs.tree.move_options import DEFAULTS, MoveOptions
@@ -89,18 +90,33 @@ def check_not_below(organization: Organization, parent_id: int | None) -> None:
 
 
 def delete(
-    caller: Caller, organization: OrganizationName, *, subtree: bool = False, reason: str = ""
+    caller: Caller,
+    organization: OrganizationName,
+    *,
+    subtree: bool = False,
+    agreed: AgreedDeletion = agreed_deletions.ANYTHING,
+    reason: str = "",
 ) -> int | StartedJob:
     """Delete an organization if the caller may, and return the number of deleted organizations.
 
-    If these are many (`large_changes.is_large`), start the job that deletes them, and return the job. Raises
-    OrganizationNotFound and the errors of `check_not_top_of_scope` and `tree_operations.delete`.
+    With `subtree`, everything below it goes too. If these are many organizations (`large_changes.is_large`), start the
+    job that deletes them, and return the job. Raises OrganizationNotFound, OutsideOfYourSubtree, the errors of the
+    checks (`orgs.tree.agreed_deletions`), and the errors of `tree_operations.delete`.
     """
     with transaction.atomic():
         locks.lock_trees_for_writing(*visible_organizations.in_trees_to_lock(caller, organization))
         found = visible_organizations.find_visible_organization(caller, organization)
         visible_organizations.check_not_top_of_scope(caller, found.pk)
+        agreed_deletions.check(found.pk, agreed)
         if subtree and large_changes.is_large(found):
             check_without_staff(found.subtree.stretch)
             return large_changes.start_deletion(found, by=caller.name, reason=reason)
         return tree_operations.delete(organization_id=found.pk, subtree=subtree, reason=reason)
+
+
+def check_deletion(caller: Caller, organization: Organization, *, subtree: bool) -> None:
+    """Check that the caller may delete an organization. Raises the errors of `delete`, except those of the checks."""
+    visible_organizations.check_not_top_of_scope(caller, organization.pk)
+    if organization.has_children and not subtree:
+        raise OrganizationHasChildren
+    check_without_staff(organization.subtree.stretch)

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 
 from flagsite.core import example_names as names
 from flagsite.core.api.agreed_serializers import AgreedInput
 from flagsite.core.api.combinations import at_least_one
 from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
+from orgs.tree.agreed_deletions import AgreedDeletion
 from orgs.tree.models import ORGANIZATION_KEY, Organization
 from orgs.tree.move_options import KeptValue, MoveOptions
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -123,9 +125,22 @@ class DeletionOptions(QuerySerializer):
     subtree = serializers.ChoiceField(
         ["true", "false"], default="false", help_text="Whether to delete everything below it too."
     )
+    atMost = serializers.IntegerField(
+        required=False, min_value=0, help_text="Refuse the request if more organizations would go."
+    )
+    planHash = serializers.CharField(required=False, max_length=200, help_text="The hash of a plan.")
 
     def validate_subtree(self, value: str) -> bool:
         return value == "true"
+
+    @classmethod
+    def arguments(cls, request: Request) -> dict[str, Any]:
+        """Return the arguments of `orgs.tree.authorized_operations.delete` for a request."""
+        values = cls.read(request)
+        return {
+            "subtree": values["subtree"],
+            "agreed": AgreedDeletion(values.get("atMost"), values.get("planHash", "")),
+        }
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A store", value=OSLO)])

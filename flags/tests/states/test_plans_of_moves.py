@@ -15,6 +15,8 @@ from jobs.engine import runner
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api
+from orgs.tests.commands import run
+from orgs.tests.people import shown, signed_in
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
@@ -208,3 +210,36 @@ def test_the_words_of_a_move_need_a_new_parent(api: Api, cast: Cast) -> None:
 def test_a_plan_refuses_what_the_move_refuses(api: Api, cast: Cast) -> None:
     answer = plan(api, cast.north, cast.oslo)
     assert answer.json()["type"] == move(api, cast.north, cast.oslo).json()["type"]
+
+
+def test_the_command_plans_a_move_and_keeps_the_values(api: Api, cast: Cast) -> None:
+    put(cast.acme, True)
+    there = other_root()
+    put(there, False, Below.LOCK, "search")
+    arguments = ("move_organization", "north", "--parent", there.key, "--materialise")
+    planned = run(*arguments, "--plan")
+    assert "3 organizations move below Globex (globex-2)." in planned.out
+    assert "North keeps checkout on as a setting of its own." in planned.out
+    assert "A lock of search by Globex (globex-2) decides there." in planned.out
+    assert "Nothing was written." in planned.out
+    assert run(*arguments, "--plan", "--json").document["locksGained"][0]["organizationId"] == there.pk
+    assert "allows 0" in run(*arguments[:-1], "--at-most", "0").err
+    moved = run(*arguments, "--json").document
+    assert moved["materialised"] == [{"featureFlag": "checkout", "value": True, "counts": True}]
+
+
+def test_the_page_of_a_move_shows_its_plan_and_keeps_the_values(cast: Cast) -> None:
+    put(cast.acme, True)
+    there = other_root()
+    put(there, False, Below.LOCK)
+    client, address = signed_in("admin"), f"/admin/orgs/organization/{cast.north.pk}/move/do/"
+    fields = {"parent": there.key, "materialise": "on"}
+    page = shown(client.post(address, fields))
+    assert "3 organizations get another stored value of checkout." in page
+    assert "North keeps checkout on as a setting of its own, which counts when the lock there is gone." in page
+    fingerprint = page.split('name="shown" value="')[1].split('"')[0]
+    assert Organization.objects.get(pk=cast.north.pk).parent_id == cast.acme.pk
+    client.post(address, {**fields, "shown": fingerprint})
+    run_all()
+    assert Organization.objects.get(pk=cast.north.pk).parent_id == there.pk
+    assert FlagSetting.objects.get(organization=cast.north, flag__key="checkout").enabled is True
