@@ -31,6 +31,7 @@ class FlagsConfig(AppConfig):
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
             deletion_planning,
+            import_planning,
             inheritance,
             move_planning,
             partial_changes,
@@ -46,6 +47,7 @@ class FlagsConfig(AppConfig):
         from jobs.upkeep import maintenance_job  # noqa: PLC0415
         from orgs.access import key_plans  # noqa: PLC0415
         from orgs.audit import subject_pages, undo_pages  # noqa: PLC0415
+        from orgs.importing import value_effects  # noqa: PLC0415
         from orgs.tree import admin_sections, agreed_deletions, move_options  # noqa: PLC0415
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
@@ -58,6 +60,7 @@ class FlagsConfig(AppConfig):
         admin_sections.move_plans.append(tree_plan_api.planned_move)
         admin_sections.deletion_previews.append(preview.deletion)
         admin_sections.deletion_plans.append(tree_plan_api.planned_deletion)
+        value_effects.counts.append(import_planning.effects_of_import)
         agreed_deletions.checks.append(deletion_planning.check_agreed_deletion)
         move_options.checks.append(move_planning.check_agreed)
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS, history_retention.OLD_HISTORY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,7 +12,9 @@ from flags.states.deletion_planning import asked_lately, of_deletion
 from flags.states.move_planning import ids_known_to, known_to, of_move
 from flags.states.plan_figures import Figures, figures, jobs_under_way
 from flags.states.plan_serializers import (
+    GOING,
     MAX_FLAGS,
+    MOVED,
     DeletionPlanSerializer,
     MovePlanSerializer,
     TreeChangeInput,
@@ -42,6 +44,10 @@ class PlanOfTreeChange(Endpoint):
         responses=PolymorphicProxySerializer(
             "TreeChangePlan", [MovePlanSerializer, DeletionPlanSerializer], resource_type_field_name=None
         ),
+        examples=[
+            OpenApiExample("A move", value=MOVED, response_only=True),
+            OpenApiExample("A deletion", value=GOING, response_only=True),
+        ],
         tags=["organizations"],
     )
     @idempotent

@@ -27,7 +27,7 @@ from jobs.imports.models import ImportLine, OrganizationImport
 from orgs.access.live_pages import fragment
 from orgs.access.models import Role
 from orgs.access.operator_admin import OperatorAdmin, SingleCountChangeList, require_caller
-from orgs.importing import report
+from orgs.importing import report, value_effects
 from orgs.importing.staging import ImportReport
 
 MAX_LINES_SHOWN = 200
@@ -138,6 +138,7 @@ class ImportAdmin(OperatorAdmin):
             "step": record.step if chain.latest.status == Status.IN_PROGRESS else "",
             "sentence": _sentence(record) if is_done else "",
             "may_apply": record.is_dry_run and has_changes and record.source and self.has_add_permission(request),
+            "values": value_effects.sentences(record.values) if is_done and record.is_dry_run and record.moved else [],
             "lines": lines,
             "line_count": record.problems or ((record.rows or 0) - (record.unchanged or 0)),
         }

@@ -314,6 +314,7 @@ def _store_result(record: OrganizationImport, report: ImportReport) -> None:
     """Store the counts. The file of an import is not needed any more; a dry run keeps it for the import."""
     values: dict[str, Any] = {name: getattr(report, name) for name in COUNTS}
     values |= {"problems": 0, "refusal": "", "digest": record.digest, "placement_jobs": list(report.placement_jobs)}
+    values["values"] = report.values.as_json() if report.values else None
     OrganizationImport.objects.filter(pk=record.pk).update(step="", done=0, step_total=None, **values)
     if not record.is_dry_run:
         ImportFile.objects.filter(imports=record).delete()

@@ -57,6 +57,9 @@ class OrganizationImport(models.Model):
     step = models.CharField(max_length=32, default="", db_default="", help_text="What the attempt does now.")
     done = models.BigIntegerField(default=0, db_default=0, help_text="How much of the step is done.")
     step_total = models.BigIntegerField(null=True, help_text="How much the step has to do, if it is known.")
+    values = models.JSONField(
+        null=True, help_text="What a dry run would do to values of flags. Empty if nobody has counted it."
+    )
     rows = models.BigIntegerField(null=True)
     created = models.BigIntegerField(null=True)
     renamed = models.BigIntegerField(null=True)

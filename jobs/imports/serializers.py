@@ -39,6 +39,7 @@ CHECKED = {
     "renamed": 1,
     "moved": 2,
     "unchanged": 17,
+    "values": {"changed": 2, "flagsAffected": 1, "flags": [{"featureFlag": names.FLAG, "changed": 2}]},
     "problems": 0,
     "refusal": None,
     "placementJobs": [],
@@ -126,6 +127,21 @@ class ImportStartedSerializer(serializers.Serializer[dict[str, Any]]):
     importUrl = serializers.CharField(help_text="The result of the import.")
 
 
+class ValuesOfFlagSerializer(serializers.Serializer[dict[str, Any]]):
+    """What an import would do to one flag."""
+
+    featureFlag = serializers.CharField()
+    changed = serializers.IntegerField(help_text="The organizations that would get another stored value.")
+
+
+class ValuesSerializer(serializers.Serializer[dict[str, Any]]):
+    """What an import would do to values of flags."""
+
+    changed = serializers.IntegerField(help_text="Those that would get another value of at least one flag.")
+    flagsAffected = serializers.IntegerField(help_text="The number of flags of which some do.")
+    flags = ValuesOfFlagSerializer(many=True, help_text="These flags; at most 100, those with most changes first.")
+
+
 @extend_schema_serializer(examples=[OpenApiExample("A dry run", value=CHECKED)])
 class ImportSerializer(serializers.Serializer[OrganizationImport]):
     """An import in an answer. The context needs `chain` and `report_url`."""
@@ -145,6 +161,10 @@ class ImportSerializer(serializers.Serializer[OrganizationImport]):
     renamed = serializers.IntegerField(allow_null=True)
     moved = serializers.IntegerField(allow_null=True)
     unchanged = serializers.IntegerField(allow_null=True)
+    values = ValuesSerializer(
+        allow_null=True,
+        help_text="What a dry run would do to values of flags. Null for an import, and if there is too much to count.",
+    )
     problems = serializers.IntegerField(
         allow_null=True, help_text="For how many problems the file is refused; null until it is known."
     )

@@ -24,7 +24,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from orgs.errors import ImportRefused, OrganizationNotFound
-from orgs.importing import audit_entries, organization_rows, placement, staging
+from orgs.importing import audit_entries, organization_rows, placement, staging, value_effects
 from orgs.importing.likely_cause import likely_cause
 from orgs.importing.options import ImportOptions
 from orgs.importing.refusals import Refusals
@@ -144,6 +144,8 @@ class _Import:
             raise
         report = report._replace(changes=staging.first_changes(MAX_LISTED))
         self.on_changes()
+        if self.is_dry_run:
+            report = report._replace(values=value_effects.count())
         seen = placement.seen_fingerprint()
         if not self.is_dry_run:
             if trees:

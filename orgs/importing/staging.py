@@ -15,6 +15,7 @@ from flagsite.core.db.copy_in import copy_in
 from flagsite.core.db.streamed_rows import streamed
 from orgs.importing.organization_rows import OrganizationRow
 from orgs.importing.refusals import Refusals, quoted
+from orgs.importing.value_effects import ValueEffects
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
 TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
@@ -39,7 +40,8 @@ class ImportReport(NamedTuple):
     """The number of created, renamed, moved and unchanged organizations; one organization can be renamed and moved.
 
     `placement_jobs` are the ids of the jobs that write flag states to created and moved organizations. `changes` has
-    the first lines that change something; renames and moves come first.
+    the first lines that change something; renames and moves come first. `values` is what the moves of a dry run would
+    do to values; None otherwise, and if there is too much to count.
     """
 
     rows: int
@@ -49,6 +51,7 @@ class ImportReport(NamedTuple):
     unchanged: int
     placement_jobs: tuple[int, ...] = ()
     changes: tuple[LineChange, ...] = ()
+    values: ValueEffects | None = None
 
     @property
     def changing(self) -> int:

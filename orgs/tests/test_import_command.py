@@ -93,6 +93,7 @@ def test_a_dry_run_lists_what_would_change_and_changes_nothing(
         "line 2: a (A): created as a root",
         "line 3: b (B): created below a",
         "2 organizations would be created, 2 renamed, 1 moved, 0 unchanged.",
+        "No organization would get another value of a flag.",
     ]
     assert paths() == before
 
@@ -121,6 +122,7 @@ def test_the_answer_in_json_names_the_changes(cast: Cast, file: Path, capsys: py
     document = json.loads("\n".join(told(capsys, file, "--json", "--dry-run")))
     assert document == {
         "dryRun": True, "rows": 1, "created": 0, "renamed": 1, "moved": 0, "unchanged": 0, "placementJobs": [],
+        "values": {"changed": 0, "flagsAffected": 0, "flags": []},
         "changes": [{
             "line": 2, "change": "rename", "key": "rome", "name": "Roma", "formerName": "Rome", "parentKey": "south",
             "formerParentKey": None,

@@ -223,7 +223,7 @@ def test_the_command_plans_a_move_and_keeps_the_values(api: Api, cast: Cast) -> 
     assert "A lock of search by Globex (globex-2) decides there." in planned.out
     assert "Nothing was written." in planned.out
     assert run(*arguments, "--plan", "--json").document["locksGained"][0]["organizationId"] == there.pk
-    assert "allows 0" in run(*arguments[:-1], "--at-most", "0").err
+    assert "allows 0" in run(*arguments[:-1], "--at-most", "0").error
     moved = run(*arguments, "--json").document
     assert moved["materialised"] == [{"featureFlag": "checkout", "value": True, "counts": True}]
 

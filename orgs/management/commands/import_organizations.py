@@ -16,7 +16,7 @@ from flagsite.core.console.arguments import add_reason
 from flagsite.core.console.command import Answer, OperatorCommand, Refused, WrongUsage
 from orgs.access.visible_organizations import find_organization
 from orgs.errors import ImportRefused, InvalidImportOption
-from orgs.importing import importer, report, staging
+from orgs.importing import importer, report, staging, value_effects
 from orgs.importing.importer import ImportReport
 from orgs.importing.options import COLUMNS, ImportOptions, columns_in
 
@@ -122,6 +122,7 @@ def _document(result: ImportReport, *, dry_run: bool) -> dict[str, Any]:
         "dryRun": dry_run,
         **counts,
         "placementJobs": list(result.placement_jobs),
+        **({"values": result.values.as_json() if result.values else None} if dry_run else {}),
         "changes": [report.as_json(change) for change in result.changes],
     }
 
@@ -136,7 +137,9 @@ def _shown(result: ImportReport, *, dry_run: bool) -> list[str]:
     sentence = report.sentence(result, dry_run=dry_run)
     if result.placement_jobs:
         sentence += f" Jobs that write their flag states: {len(result.placement_jobs):,}."
-    return [*lines, sentence]
+    effects = result.values.as_json() if result.values else None
+    values = value_effects.sentences(effects) if dry_run and result.moved else []
+    return [*lines, sentence, *map(escape, values)]
 
 
 def _lines_of(refused: ImportRefused) -> str:
