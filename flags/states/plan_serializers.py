@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
@@ -122,13 +122,21 @@ GOING = {
 }
 
 
-@extend_schema_serializer(
-    component_name="TreeChangeToPlan",
-    examples=[
-        OpenApiExample("A move", value={"parentId": names.NORTHERN_EUROPE_ID, "materialise": True}),
-        OpenApiExample("A deletion", value={"delete": True, "subtree": True}),
-    ],
-)
+MOVE_TO_PLAN = {"parentId": names.NORTHERN_EUROPE_ID, "materialise": True}
+DELETION_TO_PLAN = {"delete": True, "subtree": True}
+
+
+@extend_schema_field({"type": "boolean", "const": True})
+class OnlyTrue(StrictBoolean):
+    """A JSON true, and nothing else."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if data is not True:
+            raise ValidationError("Send true, or leave it out.")
+        return True
+
+
+@extend_schema_serializer(component_name="TreeChangeToPlan")
 class TreeChangeInput(WriteInput):
     """What to plan: a move, as PATCH takes it, or with `delete` the deletion that DELETE makes."""
 
@@ -139,7 +147,7 @@ class TreeChangeInput(WriteInput):
         help_text=f"The new parent. {HOW_TO_NAME} Null: a root of its own.",
     )  # fmt: skip
     materialise = StrictBoolean(default=False, help_text=MATERIALISE)
-    delete = serializers.ChoiceField([True], required=False, help_text="Plan a deletion.")
+    delete = OnlyTrue(required=False, help_text="Plan a deletion.")
     subtree = StrictBoolean(default=False, help_text="The deletion deletes everything below it too.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from flags.states.deletion_planning import asked_lately, of_deletion
 from flags.states.move_planning import ids_known_to, known_to, of_move
 from flags.states.plan_figures import Figures, figures, jobs_under_way
 from flags.states.plan_serializers import (
+    DELETION_TO_PLAN,
     GOING,
     MAX_FLAGS,
+    MOVE_TO_PLAN,
     MOVED,
     DeletionPlanSerializer,
     MovePlanSerializer,
@@ -45,6 +47,8 @@ class PlanOfTreeChange(Endpoint):
             "TreeChangePlan", [MovePlanSerializer, DeletionPlanSerializer], resource_type_field_name=None
         ),
         examples=[
+            OpenApiExample("Plan a move", value=MOVE_TO_PLAN, request_only=True),
+            OpenApiExample("Plan a deletion", value=DELETION_TO_PLAN, request_only=True),
             OpenApiExample("A move", value=MOVED, response_only=True),
             OpenApiExample("A deletion", value=GOING, response_only=True),
         ],
