@@ -64,8 +64,13 @@ def past_definition(moment: Moment, key: str) -> dict[str, PastDefinition]:
     """Return the definition of a flag, and of all flags that it needed then, by key. Raises FlagNotFound."""
     found = past_definitions(moment, keys=[key])
     if key not in found:
-        raise FlagNotFound(f"There was no flag {key!r} at {moment}.")
+        raise no_flag(key, moment)
     return found
+
+
+def no_flag(key: str, moment: Moment) -> FlagNotFound:
+    """Return the error for a flag that did not exist at a moment, or that the caller may not see."""
+    return FlagNotFound(f"There was no flag {key!r} at {moment}.")
 
 
 def evaluated(definitions: Mapping[str, PastDefinition]) -> dict[str, Definition]:

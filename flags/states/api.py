@@ -14,10 +14,12 @@ from rest_framework.response import Response
 
 from flags.definitions.models import FLAG_KEY_PATTERN, Flag, check_flag_key
 from flags.definitions.refusals import unknown_flag
-from flags.definitions.visible_flags import is_visible
+from flags.definitions.visible_flags import is_visible, visible_flags
 from flags.definitions.who_may_define import may_define
+from flags.errors import BeforeHistory
 from flags.history import past_states
 from flags.history.moments import find_moment
+from flags.history.past_definitions import no_flag
 from flags.history.past_settings import past_path
 from flags.history.serializers import PastReadOptions, PastStateSerializer
 from flags.states import selectors
@@ -39,6 +41,7 @@ from jobs.engine.states import Status
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
+from orgs.errors import OrganizationNotFound
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
 from orgs.tree.references import Reference
@@ -120,9 +123,13 @@ class OneState(Endpoint):
         check_flag_key(flag_key)
         found = find_visible_organization(self.caller, organization)
         moment = find_moment(self.caller, at)
-        state = past_states.past_state(self.caller, found.pk, flag_key, moment, environment)
-        if state.source_organization_id is None and not is_visible(self.caller, state.flag_id):
-            raise unknown_flag(flag_key, known_to=found.pk)
+        is_known = visible_flags(self.caller).filter(key=flag_key).exists()
+        try:
+            state = past_states.past_state(self.caller, found.pk, flag_key, moment, environment)
+        except (BeforeHistory, OrganizationNotFound) as error:
+            raise error if is_known else no_flag(flag_key, moment) from None
+        if state.source_organization_id is None and not is_known:
+            raise no_flag(flag_key, moment)
         return Response(PastStateSerializer(state).data)
 
 

@@ -228,6 +228,27 @@ def test_a_bound_caller_sees_an_organization_only_from_when_it_came_into_the_sco
     assert one(bound, cast.rome, now()).status_code == 200
 
 
+def test_a_flag_that_a_bound_caller_may_not_see_never_was(bound: Api, cast: Cast) -> None:
+    """Neither at a moment of which there is an answer, nor at one of which there is none."""
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    before = now()
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.north.pk)
+    set_flag(organization_id=cast.rival.pk, flag_key="hidden", enabled=True)
+    set_flag(organization_id=cast.rival.pk, flag_key="needed", enabled=True)
+    service.update(key="hidden", values={"prerequisites": ["needed"]}, by="user:olga")
+    after = now()
+    service.update(key="hidden", values={"prerequisites": []}, by="user:olga")
+    service.archive(key="needed", by="user:olga")
+    service.purge(key="needed", by="user:olga")
+    while runner.run_next("default"):
+        pass
+    for moment in (before, after):
+        hidden, missing = (bound.get(f"/{cast.oslo.pk}/{key}", at=moment) for key in ("hidden", "mising"))
+        assert (hidden.status_code, hidden.json()["detail"].replace("hidden", "mising")) == (
+            missing.status_code, missing.json()["detail"],
+        )  # fmt: skip
+
+
 def test_a_bound_caller_can_name_only_changes_that_it_may_see(bound: Api, cast: Cast) -> None:
     set_(cast.acme, enabled=True)
     number = set_(cast.rome, enabled=False)
