@@ -5,8 +5,8 @@
     api.set_provider(FlagsiteProvider())
 
 The context's `targeting_key` is the user's id; its attributes `organizationId` or `organizationKey` name the
-organization, and `environment` the environment. The middleware or `asking_for` sets what is not given. All flags are
-boolean.
+organization, and `environment` the environment. Targeting rules can ask for every attribute. The middleware or
+`asking_for` sets what is not given. All flags are boolean.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from flags.client.evaluate import aresolve, resolve
 from flags.errors import FlagNotFound, TargetingKeyMissing
 from flags.evaluation.engine import REASONS
 from flags.serving.resolution import Resolution
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flagsite.core.ids import MAX_ID
 from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
 
@@ -105,16 +106,21 @@ def _openfeature_errors(flag_key: str) -> Iterator[None]:
         raise GeneralError(f"The flag {flag_key!r} is not known here, and the database does not answer.") from error
 
 
-def _read(context: EvaluationContext | None) -> tuple[str | None, AnyOrganization | None, str | None]:
-    """Targeting key, organization and environment, as far as the context has them. Raises InvalidContextError."""
+def _read(
+    context: EvaluationContext | None,
+) -> tuple[str | None, AnyOrganization | None, str | None, Attributes]:
+    """Targeting key, organization, environment and attributes, as far as the context has them.
+
+    Raises InvalidContextError.
+    """
     if context is None:
-        return None, None, None
+        return None, None, None, NO_ATTRIBUTES
     attributes = context.attributes
     organization = _organization(attributes.get("organizationId"), attributes.get("organizationKey"))
     environment: Any = attributes.get("environment")
     if not isinstance(environment, str | None):
         raise InvalidContextError("environment is text.")
-    return context.targeting_key, organization, environment
+    return context.targeting_key, organization, environment, attributes
 
 
 def _organization(organization_id: Any, key: Any) -> AnyOrganization | None:

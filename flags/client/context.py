@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from orgs.tree.models import Organization
 
 
@@ -54,6 +55,10 @@ class DefaultContext(Protocol):
     def environment(self) -> str | None:
         """The environment; None means FLAG_ENVIRONMENT."""
 
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes that targeting rules can ask for."""
+
 
 def check_settings() -> None:
     """Raise ImproperlyConfigured when FLAG_REQUEST_ORGANIZATION or FLAG_REQUEST_USER names no function."""
@@ -77,12 +82,14 @@ class GivenContext:
     user_id: str | int | None = None
     organization: AnyOrganization | None = None
     environment: str | None = None
+    attributes: Attributes = field(default_factory=dict)
 
 
 class RequestContext:
     """The context of a request; read when a flag is asked for, since it may take queries to find the user."""
 
     environment = None
+    attributes: Attributes = NO_ATTRIBUTES
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -117,10 +124,14 @@ def default_context_set(context: DefaultContext) -> Iterator[None]:
 
 @contextmanager
 def asking_for(
-    *, user_id: str | int | None = None, organization: AnyOrganization | None = None, environment: str | None = None
+    *,
+    user_id: str | int | None = None,
+    organization: AnyOrganization | None = None,
+    environment: str | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> Iterator[None]:
     """Evaluate flags in the block for this user and organization, as in a task or a command."""
-    with default_context_set(GivenContext(user_id, organization, environment)):
+    with default_context_set(GivenContext(user_id, organization, environment, attributes)):
         yield
 
 

@@ -28,6 +28,7 @@ from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.process_cache import process_evaluation_cache
 from flags.serving.resolution import Resolution
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
 from orgs.tree.models import Organization
 from orgs.tree.references import parse_reference
@@ -44,14 +45,15 @@ def is_enabled(
     user_id: str | int | None = None,
     organization: AnyOrganization | None = None,
     environment: str | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
     default: bool | None = None,
 ) -> bool:
     """Whether the flag is on for this user of this organization.
 
-    The middleware or `asking_for` sets what is not given. `default` is the value of a flag that cannot be evaluated.
-    Without one that is False; then TargetingKeyMissing is raised for a rollout that needs the missing user or
-    organization, and InvalidOrganization for an organization of a wrong type. A user id with a lone surrogate, which
-    is no text, is like none.
+    The middleware or `asking_for` sets what is not given. `attributes` are what targeting rules can ask for. `default`
+    is the value of a flag that cannot be evaluated. Without one that is False; then TargetingKeyMissing is raised for a
+    rollout that needs the missing user or organization, and InvalidOrganization for an organization of a wrong type. A
+    user id with a lone surrogate, which is no text, is like none.
 
     In asynchronous code it works too, but reading what is not cached blocks the loop for a query; `ais_enabled` does
     not block.
@@ -61,9 +63,9 @@ def is_enabled(
         return layer.values[name]
     try:
         try:  # as `resolve` does; its call would cost more
-            resolution = _resolve(name, user_id, organization, environment)
+            resolution = _resolve(name, user_id, organization, environment, attributes)
         except SynchronousOnlyOperation:
-            resolution = _resolve_in_thread(name, user_id, organization, environment)
+            resolution = _resolve_in_thread(name, user_id, organization, environment, attributes)
     except NOT_EVALUATED as error:
         return _default(name, error, default)
     except InvalidOrganization as error:
@@ -77,6 +79,7 @@ async def ais_enabled(
     user_id: str | int | None = None,
     organization: AnyOrganization | None = None,
     environment: str | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
     default: bool | None = None,
 ) -> bool:
     """As `is_enabled`, for asynchronous code: what is not cached is read without blocking the loop."""
@@ -84,7 +87,7 @@ async def ais_enabled(
     if layer is not None and name in layer.values:
         return layer.values[name]
     try:
-        resolution = await aresolve(name, user_id, organization, environment)
+        resolution = await aresolve(name, user_id, organization, environment, attributes)
     except NOT_EVALUATED as error:
         return _default(name, error, default)
     except InvalidOrganization as error:
@@ -93,36 +96,50 @@ async def ais_enabled(
 
 
 def resolve(
-    name: str, user_id: str | int | None, organization: AnyOrganization | None, environment: str | None
+    name: str,
+    user_id: str | int | None,
+    organization: AnyOrganization | None,
+    environment: str | None,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> Resolution:
     """The flag's resolution, without overrides; `enabled` is None where it failed (`FailedResolution`).
 
     Raises FlagNotFound, OrganizationNotFound, InvalidOrganization, and database errors for what is not cached.
     """
     try:
-        return _resolve(name, user_id, organization, environment)
+        return _resolve(name, user_id, organization, environment, attributes)
     except SynchronousOnlyOperation:
-        return _resolve_in_thread(name, user_id, organization, environment)
+        return _resolve_in_thread(name, user_id, organization, environment, attributes)
 
 
 async def aresolve(
-    name: str, user_id: str | int | None, organization: AnyOrganization | None, environment: str | None
+    name: str,
+    user_id: str | int | None,
+    organization: AnyOrganization | None,
+    environment: str | None,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> Resolution:
     """As `resolve`, without blocking the loop for what is not cached."""
     try:
-        return _resolve(name, user_id, organization, environment)
+        return _resolve(name, user_id, organization, environment, attributes)
     except SynchronousOnlyOperation:
-        return await sync_to_async(_resolve)(name, user_id, organization, environment)
+        return await sync_to_async(_resolve)(name, user_id, organization, environment, attributes)
 
 
 def _resolve(
-    name: str, user_id: str | int | None, organization: AnyOrganization | None, environment: str | None
+    name: str,
+    user_id: str | int | None,
+    organization: AnyOrganization | None,
+    environment: str | None,
+    attributes: Attributes = NO_ATTRIBUTES,
 ) -> Resolution:
     context = default_context.get()
     if context is not None:
         user_id = context.user_id if user_id is None else user_id
         organization = context.organization if organization is None else organization
         environment = context.environment if environment is None else environment
+        if context.attributes:
+            attributes = {**context.attributes, **attributes}
     cache = _process.cache
     if cache is None:  # not `or`, which would count the snapshots
         cache = _process.find_cache()
@@ -141,7 +158,7 @@ def _resolve(
         key_bytes = targeting_key.encode()
     except UnicodeEncodeError:  # a lone surrogate, as JSON may bring it: in no bucket and on no whitelist
         key_bytes = b""
-    return rules.decide(snapshot, targeting_key, key_bytes)
+    return rules.decide(snapshot, targeting_key, key_bytes, attributes)
 
 
 def _snapshot(cache: EvaluationCache, organization: AnyOrganization) -> OrganizationSnapshot:

@@ -75,6 +75,11 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         """The environment overrides for who cannot change them. The theme's JSON needs styles that the CSP forbids."""
         return flag_words.environments_in_words(flag)
 
+    @admin.display(description="rules")
+    def targeting_rules_in_words(self, flag: Flag) -> str:
+        """The targeting rules for who cannot change them, for the same reason."""
+        return "; ".join(f"{rule_id}: {words}" for rule_id, words in flag_words.targeting_rules_in_words(flag))
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and may_define(require_caller(request))
 
@@ -96,7 +101,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        shown = {} if may_write else {"environments": "environments_in_words"}
+        shown = {} if may_write else {name: f"{name}_in_words" for name in ("environments", "targeting_rules")}
         fieldsets: list[Any] = [
             (
                 section or None,

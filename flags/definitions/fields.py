@@ -17,10 +17,20 @@ from typing import Any
 from rest_framework import serializers
 
 from flags.definitions import rules
-from flags.definitions.json_fields import DistinctTexts, Environments, Percentage, Texts, TrueOrFalse, WholeNumber
+from flags.definitions.json_fields import (
+    DistinctTexts,
+    Environments,
+    Percentage,
+    TargetingRules,
+    Texts,
+    TrueOrFalse,
+    WholeNumber,
+)
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.evaluation.engine import Unit
 from flags.evaluation.rollout import HASHES, threshold
+from flags.targeting.checks import normalized_rules
+from flags.targeting.rules import rules_of
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text
 
@@ -75,6 +85,8 @@ class FieldSpec:
     """Converts the model's value to JSON, for the API and the audit log."""
     is_kept_by_put: bool = False
     """Whether a PUT without this field keeps the current value, instead of setting the default."""
+    normalized: Callable[[Any], Any] = unchanged
+    """Returns the form in which a definition keeps a value. Returns a value that the validator refuses as it is."""
     is_schedulable: bool = False
     from_json: Callable[[Any], Any] = unchanged
     """Converts JSON, of a schedule or of history, to the model's value."""
@@ -244,6 +256,30 @@ _SPECS = (
         to_evaluation=frozenset,
     ),
     FieldSpec(
+        name="targeting_rules",
+        wire_name="rules",
+        input=partial(
+            TargetingRules,
+            help_text="Targeting rules. The first that matches decides, before the organization's value.",
+        ),
+        output=partial(TargetingRules, allow_null=True, help_text=HIDDEN_FROM_BOUND),
+        example=[
+            {
+                "id": "beta-testers",
+                "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}],
+                "serve": {"variant": "on"},
+            }
+        ],
+        rule=rules.targeting_rules,
+        is_kept_by_put=True,  # an old client that does not know this field must not delete the rules
+        is_schedulable=True,
+        normalized=normalized_rules,
+        bound_access=BoundAccess.NULL,  # the values identify users and organizations of other customers
+        section=AdminSection.TARGETING,
+        evaluated_as="targeting_rules",
+        to_evaluation=rules_of,
+    ),
+    FieldSpec(
         name="environments",
         wire_name="environments",
         input=partial(Environments, help_text="Environment overrides: they turn the flag on or off in an environment."),
@@ -265,6 +301,7 @@ _SPECS = (
         ),
         output=Texts,
         example=[names.BASKET_FLAG],
+        normalized=sorted,
         section=AdminSection.TARGETING,
         evaluated_as="prerequisites",
         to_evaluation=tuple,

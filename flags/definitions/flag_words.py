@@ -1,8 +1,9 @@
-"""What pages say of a definition in a few words: its state, its rollout and its environment overrides."""
+"""What pages say of a definition in a few words: its state, its rollout, its rules and its environment overrides."""
 
 from __future__ import annotations
 
 from flags.definitions.models import Flag
+from flags.targeting.words import rule_in_words
 
 UNITS = {
     Flag.Unit.TARGETING_KEY: "targeting keys",
@@ -29,3 +30,8 @@ def rollout_in_words(flag: Flag) -> str:
 def environments_in_words(flag: Flag) -> str:
     """Return the environment overrides of a flag, such as "production: off, staging: on"."""
     return ", ".join(f"{name}: {'on' if value else 'off'}" for name, value in sorted(flag.environments.items()))
+
+
+def targeting_rules_in_words(flag: Flag) -> list[tuple[str, str]]:
+    """Return the targeting rules of a flag in their order, each as its id and a line of words."""
+    return [(rule["id"], rule_in_words(rule)) for rule in flag.targeting_rules]

@@ -10,6 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from flags.definitions import rules
+from flags.targeting.checks import checked_rules
+from flags.targeting.rules_schema import RULES_SCHEMA
 from flagsite.core.api.input import whole_number
 
 
@@ -63,6 +65,17 @@ class Environments(serializers.Field[dict[str, bool], Any, dict[str, bool], Any]
         return dict(data)
 
     def to_representation(self, value: dict[str, bool]) -> dict[str, bool]:
+        return value
+
+
+@extend_schema_field(RULES_SCHEMA)
+class TargetingRules(serializers.Field[list[dict[str, Any]], Any, list[dict[str, Any]], Any]):
+    """A JSON array of targeting rules."""
+
+    def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
+        return checked_rules(data)
+
+    def to_representation(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return value
 
 

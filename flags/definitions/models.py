@@ -82,6 +82,13 @@ class Flag(models.Model):
         blank=True,
         help_text="Targeting keys that always have it.",
     )
+    targeting_rules = models.JSONField(
+        "rules",
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Targeting rules, in their order: the first that matches decides, before the organization's value.",
+    )
     environments = models.JSONField(
         default=dict, db_default={}, blank=True, help_text='Forces it on or off in an environment: {"staging": true}.'
     )

@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from flags.evaluation.rollout import HASHES
+from flags.targeting.checks import checked_rules
 
 MAX_DESCRIPTION_LENGTH = 10_000
 MAX_TARGETING_KEY_LENGTH, MAX_WHITELIST_SIZE = 255, 10_000
@@ -69,6 +70,11 @@ def environments(value: Any) -> None:
         raise ValidationError("A name has 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit.")
     if not all(isinstance(forced, bool) for forced in value.values()):
         raise ValidationError("Every value must be true or false.")
+
+
+def targeting_rules(value: Any) -> None:
+    """Check for a list of targeting rules."""
+    checked_rules(value)
 
 
 def targeting_keys(value: Any) -> None:

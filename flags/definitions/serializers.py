@@ -155,8 +155,8 @@ class FieldChangeSerializer(serializers.Serializer[FieldChange]):
     """A field that would change."""
 
     field = serializers.CharField(source="name")
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.JSONField()
+    after = serializers.JSONField()
 
 
 @extend_schema_serializer(component_name="DefinitionPlan", examples=[OpenApiExample("A kill", value=PLAN_EXAMPLE)])

@@ -64,6 +64,7 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     check_flag_key(key)
     if settings.FLAGS_DEFAULT_ROLLOUT != EVERYBODY:
         values = {"rollout_percentage": Decimal(settings.FLAGS_DEFAULT_ROLLOUT), **values}
+    values = _normalized(values)
     columns = _columns(values)
     flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
     _check(flag, columns)
@@ -207,7 +208,7 @@ def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = Fal
 
 def _changed(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from those of before. The order of prerequisites does not count."""
-    normalized = {name: sorted(value) if name == "prerequisites" else value for name, value in values.items()}
+    normalized = _normalized(values)
     return {name: value for name, value in normalized.items() if before[name] != value}
 
 
@@ -225,6 +226,11 @@ def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
     _update_if_unchanged(flag, by, **_columns(changed))
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
         flag.prerequisites.set(needed)
+
+
+def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in the form in which a definition keeps them."""
+    return {name: value if value is None else FIELDS[name].normalized(value) for name, value in values.items()}
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
@@ -19,6 +19,8 @@ from flags.evaluation.engine import EvaluationContext, Rule, Step
 from flags.evaluation.explain import Checked, PathEntry
 from flags.history.moments import LONGEST, find_moment
 from flags.history.past_explanation import PastExplanation, explain_then
+from flags.targeting.traces import RuleTrace
+from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.db.snapshot import snapshot
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
@@ -43,6 +45,7 @@ RULES = {
     Rule.PREREQUISITE: "Are the prerequisites on?",
     Rule.ENVIRONMENT: "Does the environment override the flag?",
     Rule.WHITELIST: "Is the user on the whitelist?",
+    Rule.TARGETING: "Does a targeting rule match?",
     Rule.ORGANIZATION: "What is the organization's stored value?",
     Rule.DEFAULT: "What is the flag's default?",
     Rule.ROLLOUT: "Is the user inside the rollout?",
@@ -51,7 +54,7 @@ RULES = {
 
 
 class EvaluationForm(forms.Form):
-    """The user, the organization and the environment of an evaluation. Each of them may be empty."""
+    """The user, the organization, the environment and the attributes of an evaluation. Each of them may be empty."""
 
     organization = OrganizationField(required=False, help_text="Type a part of the name, or the key.")
     user = forms.CharField(
@@ -68,6 +71,12 @@ class EvaluationForm(forms.Form):
         strip=False,
         widget=UnfoldAdminTextInputWidget(),
         help_text="Such as production. It is needed only if the flag has environment overrides.",
+    )
+    attributes = forms.JSONField(
+        required=False,
+        decoder=TypedJson,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        help_text='What targeting rules can ask for, in JSON: {"plan": "pro", "country": "DE"}.',
     )
     at = forms.CharField(
         label="At",
@@ -86,6 +95,12 @@ class EvaluationForm(forms.Form):
             known = ", ".join(sorted(flag.environments))
             self.fields["environment"].help_text = f"The flag has overrides for: {known}."
 
+    def clean_attributes(self) -> dict[str, Any]:
+        attributes = self.cleaned_data["attributes"] or {}
+        if not isinstance(attributes, dict):
+            raise forms.ValidationError('This is not an object. Write names and values, such as {"plan": "pro"}.')
+        return attributes
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -93,6 +108,7 @@ class Explanation:
 
     checked: Checked | None = None
     path: list[PathEntry] = field(default_factory=list)
+    rule_traces: list[RuleTrace] = field(default_factory=list)
     refusal: str = ""
     so_far: tuple[Step, ...] = ()
     past: PastExplanation | None = None
@@ -157,13 +173,13 @@ def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explan
     Args:
         caller: the person, who sees the path from the top of their scope.
         flag: a flag that the person may see.
-        values: the organization (or None), the user, the environment, and the moment (empty for now).
+        values: the organization (or None), the user, the environment, the attributes, and the moment (empty for now).
 
     Returns:
         The explanation. It has the steps so far and a sentence if the evaluation needs a user or an organization.
     """
     organization = values["organization"]
-    context = EvaluationContext(values["user"] or None, values["environment"] or None)
+    context = EvaluationContext(values["user"] or None, values["environment"] or None, values["attributes"])
     try:
         with snapshot():
             organization_id = organization.pk if organization else None
@@ -172,10 +188,16 @@ def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explan
                 past = explain_then(
                     caller, key=flag.key, organization_id=organization_id, context=context, moment=moment
                 )
-                return Explanation(past.checked, past.path, past=past)
+                return Explanation(past.checked, past.path, _traces(caller, past.checked), past=past)
             checked = explain.check(key=flag.key, organization_id=organization_id, context=context)
-            return Explanation(checked, explain.explain_path(checked, top_id=caller.organization_id))
+            path = explain.explain_path(checked, top_id=caller.organization_id)
+            return Explanation(checked, path, _traces(caller, checked))
     except TargetingKeyMissing as error:
         return Explanation(refusal=error.detail, so_far=cast("tuple[Step, ...]", tuple(error.steps)))
     except FlagsiteError as error:  # the flag or the organization was deleted meanwhile
         return Explanation(refusal=error.detail)
+
+
+def _traces(caller: Caller, checked: Checked) -> list[RuleTrace]:
+    """The traces of targeting rules. Their values name users and organizations of others, so bound people get none."""
+    return checked.rule_traces if caller.organization_id is None else []

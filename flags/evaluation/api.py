@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -13,7 +14,7 @@ from flags.definitions.visible_flags import find_visible_flag
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
-from flags.evaluation.explain import Checked
+from flags.evaluation.explain import Checked, PathEntry
 from flags.evaluation.serializers import (
     LONGEST_BODY,
     CheckedSerializer,
@@ -103,7 +104,8 @@ class Explain(TakesLongBodies):
 
 
 def _check(caller: Caller, name: str, question: dict[str, Any]) -> Checked:
-    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None)
+    attributes = question.get("attributes", {})
+    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None, attributes)
     organization_id = _organization_id(caller, question)
     for_client = caller.role is Role.CLIENT
     return explain.check(key=name, organization_id=organization_id, context=context, for_client=for_client)
@@ -137,12 +139,18 @@ def _explain_response(caller: Caller, name: str, question: dict[str, Any]) -> Re
         error.members["steps"] = StepSerializer(error.steps, many=True).data
         raise
     path = explain.explain_path(checked, top_id=caller.organization_id)
-    return Response(ExplainedSerializer(checked, context={"path": path}).data)
+    return _explained(caller, checked, path)
 
 
 def _explain_then(caller: Caller, name: str, question: dict[str, Any]) -> Response:
-    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None)
+    attributes = question.get("attributes", {})
+    context = EvaluationContext(question.get("user_id") or None, question.get("environment") or None, attributes)
     organization_id = _organization_id(caller, question)
     moment = find_moment(caller, question["at"])
     past = explain_then(caller, key=name, organization_id=organization_id, context=context, moment=moment)
-    return Response(ExplainedSerializer(past.checked, context={"path": past.path, "past": past}).data)
+    return _explained(caller, past.checked, past.path, past=past)
+
+
+def _explained(caller: Caller, checked: Checked, path: Sequence[PathEntry], **others: Any) -> Response:
+    context = {"path": path, "is_bound": caller.organization_id is not None, **others}
+    return Response(ExplainedSerializer(checked, context=context).data)

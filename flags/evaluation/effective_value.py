@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import (
     REASONS,
+    Decision,
     Definition,
     EvaluationContext,
     OrganizationContext,
@@ -21,15 +22,15 @@ from flags.evaluation.engine import (
 from flags.evaluation.rollout import BUCKETS
 
 BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})
-AFTER_THE_WHITELIST = frozenset({Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
+AFTER_THE_WHITELIST = frozenset({Rule.TARGETING, Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveValue:
     """Whether a flag is on, the rule that decided, and a sentence that explains it.
 
-    If `depends_on_user` is false, each evaluation has this value, whoever the user is. If it is true, the value is off
-    if the flag is on for users of whitelists at most, and on if a rollout may turn it on for any user.
+    If `depends_on_user` is false, each evaluation has this value, whoever the user is. If it is true, the value is that
+    of a user who is on no whitelist and has no attributes; it is on if a rollout may turn the flag on for any user.
     `rollout_percentage` is the percentage of the flag's own rollout of users, if this rollout decides.
     """
 
@@ -100,9 +101,20 @@ class EffectiveValues:
             return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True)
         value = EffectiveValue(decision.enabled, decision.rule, decision.steps[-1].detail)
         is_locked = decision.state is not None and decision.state.locked
-        if definition.whitelist and not value.enabled and value.rule in AFTER_THE_WHITELIST and not is_locked:
-            return replace(value, depends_on_user=True)
-        return value
+        if value.rule not in AFTER_THE_WHITELIST or is_locked:
+            return value
+        by_whitelist = bool(definition.whitelist) and not value.enabled
+        return replace(value, depends_on_user=by_whitelist or self._is_by_user(definition, decision))
+
+    def _is_by_user(self, definition: Definition, decision: Decision) -> bool:
+        """Whether a targeting rule before the one that decided can match some users of the organization."""
+        keys = self._organization.keys
+        for rule in definition.targeting_rules:
+            if rule.depends_on_user and rule.can_match(keys):
+                return True
+            if decision.rule_id == rule.id:
+                break
+        return False
 
 
 def off_for_everybody(key: str, definitions: Mapping[str, Definition]) -> EffectiveValue | None:

@@ -1,8 +1,9 @@
 """The evaluation of a flag: one pure function that asks rules in a fixed order and records the result of each rule.
 
 1. An archived or killed flag is off. 2. If a prerequisite is off, the flag is off. 3. An environment override decides.
-4. The flag is on for a whitelisted targeting key. 5. The stored value: the organization's flag state or, without one,
-the flag's default. If this value is off, the flag is off. 6. The rollout decides.
+4. The flag is on for a whitelisted targeting key. 5. The first targeting rule that matches decides. 6. The stored
+value: the organization's flag state or, without one, the flag's default. If this value is off, the flag is off. 7. The
+rollout decides. Neither the whitelist, nor targeting rules, nor the rollout count where the value is locked.
 
 A rollout cannot be decided without its unit, or if its hash version is unknown here. If the rollout of a prerequisite
 cannot be decided, the flag is off nevertheless where another prerequisite or a later rule turns it off.
@@ -16,6 +17,8 @@ from enum import StrEnum
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
+from flags.targeting.attributes import Attributes
+from flags.targeting.rules import TargetingRule, unit_bytes
 from flagsite.core.errors import FlagsiteError
 
 
@@ -35,6 +38,7 @@ class Rule(StrEnum):
     PREREQUISITE = "prerequisite"
     ENVIRONMENT = "environment"
     WHITELIST = "whitelist"
+    TARGETING = "targeting"
     ORGANIZATION = "organization"
     DEFAULT = "default"
     ROLLOUT = "rollout"
@@ -58,6 +62,7 @@ REASONS = {
     Rule.PREREQUISITE: Reason.TARGETING_MATCH,
     Rule.ENVIRONMENT: Reason.TARGETING_MATCH,
     Rule.WHITELIST: Reason.TARGETING_MATCH,
+    Rule.TARGETING: Reason.TARGETING_MATCH,
     Rule.ORGANIZATION: Reason.TARGETING_MATCH,
     Rule.DEFAULT: Reason.STATIC,
     Rule.ROLLOUT: Reason.SPLIT,
@@ -76,6 +81,7 @@ class Definition:
     unit: Unit = Unit.TARGETING_KEY
     level: int | None = None
     whitelist: frozenset[str] = frozenset()
+    targeting_rules: tuple[TargetingRule, ...] = ()
     environments: Mapping[str, bool] = field(default_factory=dict)
     prerequisites: tuple[str, ...] = ()
     archived: bool = False
@@ -83,6 +89,11 @@ class Definition:
     version: int = 1
     hash_version: int = HASH_VERSION
     available_to_clients: bool = False
+
+    @property
+    def asks_for_path(self) -> bool:
+        """Whether the value depends on the keys of the organizations above."""
+        return self.unit == Unit.ANCESTOR or any(rule.asks_for_path for rule in self.targeting_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +127,24 @@ NO_ORGANIZATION_CONTEXT = OrganizationContext()
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """The evaluation context without the organization: targeting key and environment."""
+    """The evaluation context without the organization: targeting key, environment and attributes."""
 
     targeting_key: str | None = None
     environment: str | None = None
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The result of one rule. `enabled` is None if the rule left the decision to the next rule."""
+    """The result of one rule. `enabled` is None if the rule left the decision to the next rule.
+
+    `rule_id` is the id of the targeting rule that decided; empty for other rules.
+    """
 
     rule: Rule
     enabled: bool | None
     detail: str
+    rule_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,11 @@ class Decision:
     def reason(self) -> Reason:
         """The reason of a resolution, as OpenFeature names it."""
         return REASONS[self.rule]
+
+    @property
+    def rule_id(self) -> str:
+        """The id of the targeting rule that decided; empty if another rule decided."""
+        return self.steps[-1].rule_id
 
 
 def evaluate(
@@ -179,14 +200,14 @@ def _decide(given: _Input) -> Decision:
     undecided: FlagsiteError | None = None
     for rule, apply_rule in RULES:
         try:
-            enabled, detail = apply_rule(given)
+            enabled, detail, *rule_id = apply_rule(given)
         except UNDECIDED as error:
             if undecided is None:
                 undecided = error
                 if isinstance(error, TargetingKeyMissing):
                     error.steps = tuple(steps)
-            enabled, detail = None, f"This rule cannot be decided. {error.detail}"
-        steps.append(Step(rule, enabled, detail))
+            enabled, detail, rule_id = None, f"This rule cannot be decided. {error.detail}", []
+        steps.append(Step(rule, enabled, detail, *rule_id))
         if enabled is not None:
             break
     if undecided is not None and steps[-1].enabled is not False:
@@ -195,8 +216,10 @@ def _decide(given: _Input) -> Decision:
     return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), state)
 
 
-RuleResult = tuple[bool | None, str]
-"""The decision of a rule, None if it leaves the decision to the next rule, and a sentence that explains it."""
+RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str]
+"""The decision of a rule, None if it leaves the decision to the next rule, and a sentence that explains it.
+
+The rule `targeting` also returns the id of the targeting rule that decided."""
 
 
 def _archived(given: _Input) -> RuleResult:
@@ -259,6 +282,26 @@ def _whitelist(given: _Input) -> RuleResult:
     return None, "The user is not whitelisted."
 
 
+def _targeting(given: _Input) -> RuleResult:
+    definition = given.definition
+    rules = definition.targeting_rules
+    if not rules:
+        return None, "The flag has no targeting rules."
+    if _is_locked(given):
+        return None, "The value is locked for the organization, so targeting rules do not count."
+    context = given.context.attributes, given.context.targeting_key or "", given.organization.keys
+    for rule in rules:
+        if not rule.matches(*context):
+            continue
+        if rule.rollout is None:
+            return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {_word(bool(rule.enabled))}.", rule.id
+        unit = rule.rollout.unit(*context)
+        if unit:
+            enabled, detail = _in_bucket(definition, unit, rule.rollout.threshold)
+            return enabled, f"The targeting rule {rule.id!r} matches: {detail}", rule.id
+    return None, f"None of the targeting rules matches ({len(rules)})."
+
+
 def _is_locked(given: _Input) -> bool:
     state = given.organization.states.get(given.definition.id)
     return state is not None and state.locked
@@ -288,17 +331,19 @@ def _default(given: _Input) -> RuleResult:
 
 def _rollout(given: _Input) -> RuleResult:
     definition = given.definition
-    percent = f"{definition.threshold / 1000:g} %"
     if definition.threshold == 0:
         return False, "The rollout is 0 %."
     hash_of(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
     unit = rollout_unit(definition, given.organization, given.context)
-    number = bucket(hash_prefix(definition.salt, definition.key), unit.encode(), definition.hash_version)
-    enabled = number < definition.threshold
-    return (
-        enabled,
-        f"{unit!r} is in bucket {number} of {BUCKETS}, {'inside' if enabled else 'outside'} the rollout of {percent}.",
-    )
+    return _in_bucket(definition, unit, definition.threshold)
+
+
+def _in_bucket(definition: Definition, unit: str, threshold: int) -> tuple[bool, str]:
+    """Say whether the bucket of a unit is below the threshold. Raises UnknownHashVersion."""
+    number = bucket(hash_prefix(definition.salt, definition.key), unit_bytes(unit), definition.hash_version)
+    enabled = number < threshold
+    where = "inside" if enabled else "outside"
+    return enabled, f"{unit!r} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."
 
 
 RULES = (
@@ -307,6 +352,7 @@ RULES = (
     (Rule.PREREQUISITE, _prerequisite),
     (Rule.ENVIRONMENT, _environment),
     (Rule.WHITELIST, _whitelist),
+    (Rule.TARGETING, _targeting),
     (Rule.ORGANIZATION, _organization),
     (Rule.DEFAULT, _default),
     (Rule.ROLLOUT, _rollout),

@@ -25,6 +25,7 @@ from flags.evaluation.engine import (
     StateValue,
     evaluate,
 )
+from flags.targeting.traces import RuleTrace, traces_of
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
 
@@ -44,6 +45,18 @@ class Checked:
     decision: Decision
     context: EvaluationContext
     organization_id: int | None
+    keys: tuple[str, ...] = ()
+    """The keys of the organization's path."""
+
+    @property
+    def rule_traces(self) -> list[RuleTrace]:
+        """What the targeting rules compared; none if they were not asked."""
+        if not any(step.rule is Rule.TARGETING for step in self.decision.steps):
+            return []
+        if self.decision.state is not None and self.decision.state.locked:
+            return []
+        context = self.context.attributes, self.context.targeting_key or "", self.keys
+        return traces_of(self.definition.targeting_rules, *context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,7 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
         if for_client:  # the error may name a prerequisite, which does not exist for the client
             raise TargetingKeyMissing(MISSING_FOR_CLIENT.format(key)) from error
         raise
-    return Checked(known[key], decision, context, organization_id)
+    return Checked(known[key], decision, context, organization_id, organization.keys)
 
 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:

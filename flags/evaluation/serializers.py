@@ -11,6 +11,7 @@ from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
 from flags.history.serializers import MomentField, PastSerializer
 from flags.states.setting_rules import SETTING_KINDS
+from flags.targeting.traces import ClauseTrace, RuleTrace
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -27,6 +28,7 @@ CHECKED = {
     "version": 3,
     "userId": names.USER,
     "environment": "production",
+    "ruleId": None,
 }
 STEPS = [
     {"rule": "archived", "outcome": "next", "detail": "The flag is not archived."},
@@ -78,6 +80,9 @@ class Question(InputSerializer):
     organizationId = ReferenceInBody(source="organization", required=False, help_text=HOW_TO_NAME)
     organizationKey = Text(source="organization_key", help_text=BY_KEY, **ORGANIZATION_KEY)
     environment = Text(**ANY_TEXT)
+    attributes = serializers.DictField(
+        required=False, help_text="The attributes of the user, which targeting rules can ask for."
+    )
 
 
 class QuestionInQuery(QuerySerializer):
@@ -123,6 +128,10 @@ class CheckedSerializer(serializers.Serializer[Checked]):
     version = serializers.IntegerField(source="definition.version", help_text="The version of the definition.")
     userId = serializers.CharField(source="context.targeting_key", allow_null=True)
     environment = serializers.CharField(source="context.environment", allow_null=True)
+    ruleId = serializers.SerializerMethodField(help_text="The targeting rule that decided. Null: another rule decided.")
+
+    def get_ruleId(self, checked: Checked) -> str | None:  # noqa: N802
+        return checked.decision.rule_id or None
 
     def get_sourceOrganizationId(self, checked: Checked) -> int | None:  # noqa: N802 - the wire's name
         return checked.decision.state.source_id if checked.decision.state else None
@@ -197,13 +206,41 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
     why = serializers.CharField(help_text="Why this organization decides, or why not.")
 
 
+class ClauseTraceSerializer(serializers.Serializer[ClauseTrace]):
+    """What a clause compared."""
+
+    attribute = serializers.CharField(help_text="Empty for `inSubtree` and `level`, which ask for the organization.")
+    op = serializers.CharField()
+    values = serializers.ListField(child=serializers.JSONField())
+    negate = serializers.BooleanField()
+    compared = serializers.JSONField(help_text="The value that the clause looked at. Null: none.")
+    matches = serializers.BooleanField()
+    why = serializers.CharField(help_text="The comparison in words.")
+
+
+class RuleTraceSerializer(serializers.Serializer[RuleTrace]):
+    """A targeting rule, and whether it matches."""
+
+    id = serializers.CharField()
+    matches = serializers.BooleanField()
+    clauses = ClauseTraceSerializer(many=True)
+
+
 @extend_schema_serializer(
-    examples=[OpenApiExample("In a rollout", value=CHECKED | {"steps": STEPS, "organizations": PATH, "past": None})]
+    examples=[
+        OpenApiExample(
+            "In a rollout", value=CHECKED | {"steps": STEPS, "rules": [], "organizations": PATH, "past": None}
+        )
+    ]
 )
 class ExplainedSerializer(CheckedSerializer):
-    """The resolution of a flag and its explanation. The serializer's context has the path as `chain`."""
+    """The resolution of a flag and its explanation. The serializer's context has `path` and `is_bound`."""
 
     steps = StepSerializer(many=True, source="decision.steps", help_text="Every rule up to the one that decided.")
+    rules = serializers.SerializerMethodField(
+        help_text="The targeting rules up to the first that matches, with what their clauses compared. Null if your "
+        "access key is bound to an organization."
+    )
     organizations = serializers.SerializerMethodField(
         help_text="The path to the organization, from the root or from the topmost organization that the key sees."
     )
@@ -214,6 +251,12 @@ class ExplainedSerializer(CheckedSerializer):
     def get_past(self, checked: Checked) -> dict[str, Any] | None:
         past = self.context.get("past")
         return None if past is None else dict(PastSerializer(past).data)
+
+    @extend_schema_field(RuleTraceSerializer(many=True, allow_null=True))
+    def get_rules(self, checked: Checked) -> list[dict[str, Any]] | None:
+        if self.context["is_bound"]:  # values of clauses name users and organizations of others
+            return None
+        return list(RuleTraceSerializer(checked.rule_traces, many=True).data)
 
     def get_organizations(self, checked: Checked) -> list[dict[str, Any]]:
         return list(PathEntrySerializer(self.context["path"], many=True).data)

@@ -100,14 +100,14 @@ def with_staleness(flags: QuerySet[Flag], days: int | None = None) -> QuerySet[A
 def _off_for_all(then: Any) -> Q:
     """The flag has been off for everybody since `then`."""
     off = Q(rollout_percentage=0) | Q(adoption__same_value=False, adoption__same_since__lte=then)
-    return Q(killed=True) | (off & Q(whitelist=[]) & ~Q(Forces(enabled=True)))
+    return Q(killed=True) | (off & Q(whitelist=[], targeting_rules=[]) & ~Q(Forces(enabled=True)))
 
 
 def _on_for_all(then: Any) -> Q:
     """The flag has been on for everybody since `then`; one with a prerequisite is not: the prerequisite goes first."""
     on = Q(adoption__same_value=True, adoption__same_since__lte=then, killed=False)
     in_full = Q(rollout_percentage=None) | Q(rollout_percentage=100)
-    return on & in_full & ~Q(Forces(enabled=False)) & ~Q(NEEDS_OTHERS)
+    return on & in_full & Q(targeting_rules=[]) & ~Q(Forces(enabled=False)) & ~Q(NEEDS_OTHERS)
 
 
 def stale_flags(caller: Caller, flags: QuerySet[Flag] | None = None, days: int | None = None) -> list[StaleFlag]:

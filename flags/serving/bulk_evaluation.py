@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from flags.serving.compiled_rules import CompiledRules, FixedRules, RolloutRules, WhitelistRules
 from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 
 RolloutEntry = tuple[int, Callable[[bytes], int], bytes, int, bytes]
 """A rollout by targeting key: index, hash, hash prefix, limit, and the entry where it is off (see `RolloutRules`)."""
@@ -34,16 +35,22 @@ class BulkEvaluation:
                 self._whitelisted |= each.whitelist
             self._add(index, each.others if isinstance(each, WhitelistRules) else each)
 
-    def entries(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> list[bytes]:
+    def entries(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> list[bytes]:
         """Each flag's entry, in a new list; the parameters are those of `CompiledRules.decide`."""
         if not key_bytes or targeting_key in self._whitelisted:
-            return [rules.decide(snapshot, targeting_key, key_bytes).json for rules in self._rules]
+            return [rules.decide(snapshot, targeting_key, key_bytes, attributes).json for rules in self._rules]
         entries = self._entries.copy()
         for index, hash_32, prefix, limit, off in self._rollouts:
             if hash_32(prefix + key_bytes) >= limit:
                 entries[index] = off
         for index, rules in self._others:
-            entries[index] = rules.decide(snapshot, targeting_key, key_bytes).json
+            entries[index] = rules.decide(snapshot, targeting_key, key_bytes, attributes).json
         return entries
 
     def _add(self, index: int, rules: CompiledRules) -> None:

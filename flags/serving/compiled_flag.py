@@ -9,15 +9,19 @@ from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import Definition, Rule, Unit
 from flags.evaluation.rollout import BUCKETS, hash_of, hash_prefix
 from flags.serving.compiled_rules import (
+    CompiledRollout,
+    CompiledRule,
     CompiledRules,
     FixedRules,
     OrganizationRolloutRules,
     PrerequisiteRules,
     RolloutRules,
+    TargetingRules,
     WhitelistRules,
 )
 from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates
 from flags.serving.resolution import FailedResolution, Resolution
+from flags.targeting.rules import TargetingRule
 
 
 class CompiledFlag:
@@ -28,7 +32,10 @@ class CompiledFlag:
     the same value, and kept for at most `most` different values. A flag that is not `is_named` occurs in no error.
     """
 
-    __slots__ = ("_most", "_prefix", "_resolutions", "_rules", "all_prerequisites", "definition", "fixed", "missing")
+    __slots__ = (
+        "_most", "_prefix", "_resolutions", "_rules", "_targeting",
+        "all_prerequisites", "definition", "fixed", "missing",
+    )  # fmt: skip
 
     def __init__(self, definition: Definition, environment: str, most: int, *, is_named: bool = True) -> None:
         self.definition = definition
@@ -46,6 +53,7 @@ class CompiledFlag:
         self.fixed = self._fixed(environment)
         self.all_prerequisites: list[CompiledFlag] = []
         self._rules: dict[PackedRow | None, CompiledRules] = {}
+        self._targeting: list[CompiledRule] | None = None
         self._most = most
 
     @property
@@ -93,10 +101,38 @@ class CompiledFlag:
 
     def _compile(self, row: PackedRow | None) -> CompiledRules:
         others = self._compile_others(row)
+        if _is_locked(row):
+            return others
+        if self.definition.targeting_rules:
+            others = TargetingRules(self._targeting_rules(), others)
         whitelist = self.definition.whitelist
-        if not whitelist or _is_locked(row):
+        if not whitelist:
             return others
         return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, enabled=True), others)
+
+    def _targeting_rules(self) -> list[CompiledRule]:
+        """The targeting rules, which are the same for every value of an organization."""
+        if self._targeting is None:
+            self._targeting = [
+                ([clause.test for clause in rule.clauses], self._outcome(rule))
+                for rule in self.definition.targeting_rules
+            ]
+        return self._targeting
+
+    def _outcome(self, rule: TargetingRule) -> Resolution | CompiledRollout:
+        """What a targeting rule says."""
+        key = self.definition.key
+        on, off = (
+            Resolution.by_rule(key, Rule.TARGETING, enabled=enabled, rule_id=rule.id) for enabled in (True, False)
+        )
+        if rule.rollout is None:
+            return on if rule.enabled else off
+        try:
+            hash_32 = hash_of(self.definition.hash_version)
+        except UnknownHashVersion as error:
+            failed = FailedResolution(key, UnknownHashVersion, str(error))
+            return CompiledRollout(rule.rollout, lambda _: 0, b"", 0, failed, failed)
+        return CompiledRollout(rule.rollout, hash_32, self._prefix, hash_limit(rule.rollout.threshold), on, off)
 
     def _compile_others(self, row: PackedRow | None) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
@@ -118,8 +154,7 @@ class CompiledFlag:
         rollout = (
             hash_of(definition.hash_version),
             self._prefix,
-            # bucket < threshold, with the multiplication and the shift of the formula done beforehand
-            -((-definition.threshold << 32) // BUCKETS),
+            hash_limit(definition.threshold),
             self._resolution(Rule.ROLLOUT, row, enabled=True),
             self._resolution(Rule.ROLLOUT, row, enabled=False),
             self.missing,
@@ -134,6 +169,11 @@ class CompiledFlag:
         if found is None:
             found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition.key, rule, enabled=enabled)
         return found if row is None else found.with_change(row)
+
+
+def hash_limit(threshold: int) -> int:
+    """The lowest hash outside a rollout: the multiplication and the shift of the bucket's formula, done beforehand."""
+    return -((-threshold << 32) // BUCKETS)
 
 
 def _is_locked(row: PackedRow | None) -> bool:

@@ -1,7 +1,8 @@
 """The compiled rules of a flag: they decide for each evaluation what does not hold for every targeting key.
 
-Each class has `decide(snapshot, targeting_key, key_bytes)`, which returns the flag's resolution for that targeting key
-in that organization. `key_bytes` is the targeting key in UTF-8; both are empty where there is none.
+Each class has `decide(snapshot, targeting_key, key_bytes, attributes)`, which returns the flag's resolution for that
+targeting key in that organization. `key_bytes` is the targeting key in UTF-8; both are empty where there is none.
+`attributes` are the evaluation context, which targeting rules read.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import FailedResolution, Resolution
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
+from flags.targeting.rules import ClauseTest, RuleRollout, unit_bytes
 from flagsite.core.errors import FlagsiteError
 
 
@@ -20,7 +23,13 @@ class FixedRules:
 
     resolution: Resolution
 
-    def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
         """The one resolution."""
         return self.resolution
 
@@ -39,7 +48,13 @@ class RolloutRules:
     outside: Resolution
     missing: FailedResolution
 
-    def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
         """The resolution of the bucket of the targeting key."""
         if not key_bytes:
             return self.missing
@@ -52,7 +67,13 @@ class OrganizationRolloutRules(RolloutRules):
 
     level: int | None
 
-    def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
         """The resolution of the bucket of the organization's or ancestor's key."""
         keys = snapshot.keys
         if not keys:
@@ -69,11 +90,70 @@ class WhitelistRules:
     whitelisted: Resolution
     others: CompiledRules
 
-    def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
         """On for the whitelist."""
         if targeting_key in self.whitelist:
             return self.whitelisted
-        return self.others.decide(snapshot, targeting_key, key_bytes)
+        return self.others.decide(snapshot, targeting_key, key_bytes, attributes)
+
+
+@dataclass(slots=True, eq=False)
+class CompiledRollout:
+    """The rollout of a targeting rule."""
+
+    rollout: RuleRollout
+    hash: Callable[[bytes], int]
+    prefix: bytes
+    limit: int
+    inside: Resolution
+    outside: Resolution
+
+    def decide(self, unit: str) -> Resolution:
+        """The resolution of the bucket of a unit."""
+        return self.inside if self.hash(self.prefix + unit_bytes(unit)) < self.limit else self.outside
+
+
+CompiledRule = tuple[Sequence[ClauseTest], Resolution | CompiledRollout]
+"""A targeting rule: the tests of its clauses, and what it says."""
+
+
+@dataclass(slots=True, eq=False)
+class TargetingRules:
+    """A flag with targeting rules, and with other rules for those whom none of them matches."""
+
+    rules: Sequence[CompiledRule]
+    others: CompiledRules
+
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
+        """The resolution of the first rule that matches, and whose rollout has its unit."""
+        keys = snapshot.keys
+        for tests, found in self.rules:
+            for test in tests:
+                if not test(attributes, targeting_key, keys):
+                    break
+            else:
+                if isinstance(found, Resolution):
+                    return found
+                unit = found.rollout.unit(attributes, targeting_key, keys)
+                if unit:
+                    decided = found.decide(unit)
+                    if decided.error is None:
+                        return decided
+                    other = self.others.decide(snapshot, targeting_key, key_bytes, attributes)
+                    return other if other.enabled is False else decided
+        return self.others.decide(snapshot, targeting_key, key_bytes, attributes)
 
 
 @dataclass(slots=True, eq=False)
@@ -89,15 +169,21 @@ class PrerequisiteRules:
     refused: Resolution
     otherwise: CompiledRules
 
-    def decide(self, snapshot: OrganizationSnapshot, targeting_key: str, key_bytes: bytes) -> Resolution:
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
         """Off by a prerequisite, else the resolution of the flag's own rules."""
         for rules in self.prerequisites:
-            needed = rules.decide(snapshot, targeting_key, key_bytes)
+            needed = rules.decide(snapshot, targeting_key, key_bytes, attributes)
             if not needed.enabled:
                 if needed.error is None:
                     return self.refused
-                return self._without(needed, needed.error, snapshot, targeting_key, key_bytes)
-        return self.otherwise.decide(snapshot, targeting_key, key_bytes)
+                return self._without(needed, needed.error, snapshot, targeting_key, key_bytes, attributes=attributes)
+        return self.otherwise.decide(snapshot, targeting_key, key_bytes, attributes)
 
     def _without(
         self,
@@ -106,13 +192,17 @@ class PrerequisiteRules:
         snapshot: OrganizationSnapshot,
         targeting_key: str,
         key_bytes: bytes,
+        *,
+        attributes: Attributes,
     ) -> Resolution:
         """Off if another prerequisite or the flag's own rules say so, else failed as the prerequisite `undecided`."""
         for rules in self.prerequisites:
-            if rules.decide(snapshot, targeting_key, key_bytes).enabled is False:
+            if rules.decide(snapshot, targeting_key, key_bytes, attributes).enabled is False:
                 return self.refused
-        own = self.otherwise.decide(snapshot, targeting_key, key_bytes)
+        own = self.otherwise.decide(snapshot, targeting_key, key_bytes, attributes)
         return own if own.enabled is False else FailedResolution(self.refused.key, error, undecided.why)
 
 
-CompiledRules = FixedRules | RolloutRules | OrganizationRolloutRules | WhitelistRules | PrerequisiteRules
+CompiledRules = (
+    FixedRules | RolloutRules | OrganizationRolloutRules | WhitelistRules | TargetingRules | PrerequisiteRules
+)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flags.definitions import loader
 from flags.evaluation.engine import Definition
 from flags.serving.compiled_environment import CompiledEnvironment, CompiledFlags, CompiledFlagsLimit
 from flags.serving.packed_states import PackedStates
+from flags.targeting.attributes import Attributes, reader_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,11 @@ class DefinitionSet:
     shared_limit: CompiledFlagsLimit | None = None
     """The limit of another set, from which this one is a selection."""
     limit: CompiledFlagsLimit = field(init=False)
+    read_attributes: Callable[[Attributes], bytes] = field(init=False)
+    """What the targeting rules read of an evaluation context, as bytes: nothing else of it changes an answer."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "read_attributes", reader_of(_attributes_read(self.by_key)))
         limit = CompiledFlagsLimit(len(self.by_key)) if self.shared_limit is None else self.shared_limit
         object.__setattr__(self, "limit", limit)
 
@@ -101,6 +105,12 @@ class ClientDefinitions:
         return cls(definitions, tuple(sorted(one.id for one in theirs.values())))
 
 
+def _attributes_read(by_key: Mapping[str, Definition]) -> list[str]:
+    """The attributes that targeting rules read, sorted. Those of an archived or killed flag do not count."""
+    in_use = (one for one in by_key.values() if not (one.archived or one.killed))
+    return sorted({name for one in in_use for rule in one.targeting_rules for name in rule.reads})
+
+
 def _described(by_key: Mapping[str, Definition]) -> tuple[bytes, frozenset[str]]:
     """The fingerprint of definitions, and the environments that they override."""
     content = repr([_in_order(one) for one in by_key.values()]).encode()
@@ -112,6 +122,7 @@ def _in_order(one: Definition) -> tuple[object, ...]:
     """What evaluation depends on, written alike by every process."""
     return (
         one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
+        one.targeting_rules,
         sorted(one.environments.items()), one.prerequisites, one.archived, one.killed, one.hash_version,
         one.available_to_clients,
     )  # fmt: skip

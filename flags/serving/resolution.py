@@ -33,14 +33,14 @@ class Resolution:
         """The error in words."""
 
     @classmethod
-    def by_rule(cls, key: str, rule: Rule, *, enabled: bool) -> Resolution:
-        """The resolution of a flag by a rule that no change has a part in."""
+    def by_rule(cls, key: str, rule: Rule, *, enabled: bool, rule_id: str = "") -> Resolution:
+        """The resolution of a flag by a rule that no change has a part in. `rule_id` is that of a targeting rule."""
         content = {
             "key": key,
             "reason": REASONS[rule],
             "value": enabled,
             "variant": "on" if enabled else "off",
-            "metadata": {"rule": rule},
+            "metadata": {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule},
         }
         return cls(key, rule, _json(content), enabled=enabled)
 

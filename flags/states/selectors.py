@@ -17,7 +17,7 @@ from flags.definitions.models import check_flag_key
 from flags.definitions.refusals import unknown_flag
 from flags.evaluation.context_loader import INHERITED_STATES
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
-from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue, Unit
+from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue
 from flags.states.models import FlagState
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_keys_of, path_parameters
@@ -152,7 +152,7 @@ def _effective(
     state_of = {**known, **{state.flag_id: state for state in own}}
     missing = [flag_id for flag_id in missing if flag_id not in state_of]
     path = {organization.pk: organization.key}
-    if missing or any(definition.unit == Unit.ANCESTOR for definition in definitions.values()):
+    if missing or any(definition.asks_for_path for definition in definitions.values()):
         path = path_keys_of(organization.pk) or path
     if len(path) > 1:
         state_of |= _nearest_states(list(path)[:-1], missing)

@@ -12,12 +12,13 @@ from flags.client.context import request_context_unless_set
 from flags.client.evaluate import is_enabled
 
 register = template.Library()
-OPTIONS = ("user_id", "organization", "environment")
+OPTIONS = ("user_id", "organization", "environment", "attributes")
 
 
 @register.simple_tag(takes_context=True)
 def flag_enabled(context: Context, name: str, **options: Any) -> bool:
-    """Evaluate a flag: `{% flag_enabled "name" as x %}`. Options: user_id, organization, environment.
+    """Evaluate a flag: `{% flag_enabled "name" as x %}`. Options: user_id, organization, environment,
+    attributes.
 
     An option that is not given comes from the request. If the evaluation fails, the flag counts as off.
     """

@@ -113,8 +113,8 @@ class RestoredSerializer(serializers.Serializer[Restored]):
 
     organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
     field = serializers.CharField(allow_null=True, help_text="The field of the definition.")
-    before = serializers.JSONField(allow_null=True, help_text="The value now. Null: nothing is set.")
-    after = serializers.JSONField(allow_null=True, help_text="The value after the undo.")
+    before = serializers.JSONField(help_text="The value now. Null: nothing is set.")
+    after = serializers.JSONField(help_text="The value after the undo.")
 
 
 @extend_schema_serializer(component_name="UndoPlan", examples=[OpenApiExample("A set", value=PLANNED)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -12,7 +13,9 @@ from flags.evaluation.engine import EvaluationContext
 from flags.evaluation.serializers import ExplainedSerializer
 from flags.history.moments import find_moment
 from flags.history.past_explanation import explain_then
+from flags.targeting.traces import RuleTrace
 from flagsite.core.console import terminal
+from flagsite.core.console.arguments import json_object
 from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
@@ -35,6 +38,9 @@ class Command(OperatorCommand):
         parser.add_argument("--user", metavar="KEY", help="the targeting key")
         parser.add_argument("--environment", metavar="NAME", help="the environment, such as staging")
         parser.add_argument("--at", metavar="MOMENT", help="a time of the past in UTC, or the number of a change")
+        parser.add_argument(
+            "--attributes", metavar="JSON", type=json_object, default={}, help='what rules ask for: {"plan": "pro"}'
+        )
 
     def answer(
         self,
@@ -44,6 +50,7 @@ class Command(OperatorCommand):
         user: str | None,
         environment: str | None,
         at: str | None,
+        attributes: dict[str, Any],
         **options: Any,
     ) -> Answer:
         with snapshot():
@@ -51,17 +58,19 @@ class Command(OperatorCommand):
             question: dict[str, Any] = {
                 "key": flag,
                 "organization_id": where.pk if where else None,
-                "context": EvaluationContext(user or None, environment or None),
+                "context": EvaluationContext(user or None, environment or None, attributes),
             }
             past = explain_then(COMMAND, **question, moment=find_moment(COMMAND, at)) if at is not None else None
             checked = past.checked if past else explain.check(**question)
             path = past.path if past else explain.explain_path(checked)
-            document = dict(ExplainedSerializer(checked, context={"path": path, "past": past}).data)
+            document = dict(ExplainedSerializer(checked, context={"path": path, "past": past, "is_bound": False}).data)
         steps = terminal.table(Column("Rule", no_wrap=True), Column("Outcome", no_wrap=True), "Why")
         for step in checked.decision.steps:
             steps.add_row(*terminal.cells(step.rule.value, OUTCOMES[step.enabled], step.detail))
         verb = f"was, at {past.moment.at:%Y-%m-%d %H:%M:%S} UTC," if past else "is"
         output: list[Any] = [f"{flag} {verb} {OUTCOMES[checked.decision.enabled]} ({document['reason']}).", steps]
+        if checked.rule_traces:
+            output.append(_rules_table(checked.rule_traces))
         if path:
             values = terminal.table(Column("Organization", no_wrap=True), Column("Value", no_wrap=True), "Why")
             for entry in path:
@@ -69,3 +78,11 @@ class Command(OperatorCommand):
                 values.add_row(*terminal.cells(f"{entry.key} (id {entry.id})", value, entry.why))
             output.append(values)
         return Answer(document, output)
+
+
+def _rules_table(traces: Sequence[RuleTrace]) -> Any:
+    rules = terminal.table(Column("Targeting rule", no_wrap=True), Column("Matches", no_wrap=True), "Why")
+    for trace in traces:
+        why = "\n".join(clause.why for clause in trace.clauses)
+        rules.add_row(*terminal.cells(trace.id, "yes" if trace.matches else "no", why))
+    return rules

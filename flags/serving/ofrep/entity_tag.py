@@ -14,7 +14,8 @@ def entity_tag(
 ) -> str:
     """The tag of an answer, known before anything is evaluated and the same in every process.
 
-    `fingerprints` are those of definitions, flag states and event stream: the answer depends on them and on the rest.
+    `fingerprints` are those of definitions, flag states and event stream, and then the attributes that targeting rules
+    read: the answer depends on them and on the rest.
     """
     asked = f"{caller.name}\n{len(targeting_key)}:{targeting_key}{environment}".encode()
     return f'"{mmh3_x64_128_digest(fingerprints + snapshot.path_bytes + asked).hex()}"'

@@ -90,7 +90,7 @@ class RemoteEvaluation:
         except FlagNotFound as error:
             raise EvaluationRefused(404, "FLAG_NOT_FOUND", error.detail) from None
         usage_counter.count(snapshot.organization_id, flag_key, environment)
-        resolution = rules.decide(snapshot, targeting_key, targeting_key.encode())
+        resolution = rules.decide(snapshot, targeting_key, targeting_key.encode(), context)
         return STATUS_OF_ERROR[resolution.error], (JSON,), resolution.json, route.name
 
     def _evaluate_all(self, environ: Environ, route: Route, caller: Caller) -> Response:
@@ -110,6 +110,7 @@ class RemoteEvaluation:
             definitions, states = definitions.for_clients(states)
         usage_counter.count_all(snapshot, environment)
         fingerprints = definitions.fingerprint + states.fingerprint + self._event_stream_fingerprint
+        fingerprints += definitions.read_attributes(context)
         tag = entity_tag(fingerprints, snapshot, caller, targeting_key, environment)
         if sent_tag is not None and matches(sent_tag, tag):
             if sent_tag == tag:
@@ -118,7 +119,7 @@ class RemoteEvaluation:
                 self.not_modified.keep(tag, NotModifiedEntry(route.path, body, caller, *made_from, *counted_as))
             return 304, (("ETag", tag), NO_CACHE), b"", route.name
         bulk = definitions.compiled_flags(states, environment).bulk
-        entries = bulk.entries(snapshot, targeting_key, targeting_key.encode())
+        entries = bulk.entries(snapshot, targeting_key, targeting_key.encode(), context)
         streams = event_streams(snapshot.organization_id, caller.name) if self._has_event_stream else b""
         body = bulk_body(entries, snapshot.organization_id, streams)
         return 200, (JSON, ("ETag", tag), NO_CACHE), body, route.name

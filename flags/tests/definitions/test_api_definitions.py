@@ -23,6 +23,8 @@ WHOLE = {
     "name": "new-ui", "description": "Another look.", "enabled": True, "availableToClients": True,
     "rolloutPercentage": 12.125,
     "rolloutUnit": "ancestor", "rolloutLevel": 1, "salt": "s", "hashVersion": 1, "userWhitelist": ["u1", "u2"],
+    "rules": [{"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}],
+               "serve": {"rollout": {"on": 70, "off": 30}, "by": "targetingKey"}}],
     "environments": {"staging": True, "prod": False}, "prerequisites": [], "owner": "team a", "tags": ["a", "b"],
     "kind": "operational", "expiresOn": "2027-01-31", "killed": True, "archived": False,
 }  # fmt: skip
@@ -107,6 +109,7 @@ def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
         ("salt", [None, 1, "x" * 65]),
         ("hashVersion", [None, 0, 2, "1", True]),
         ("userWhitelist", [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], [str(n) for n in range(10_001)]]),
+        ("rules", [None, {}, "r", [1], [{"clauses": [], "serve": {"variant": "on"}}]]),
         ("environments", [None, [], "staging", {"staging": 1}, {"": True}, {"a b": True}, {"\x00": True}]),
         ("prerequisites", [None, "a", ["a b"], [1], [["a"]]]),
         ("owner", [None, 1, "x" * 201]),
@@ -351,11 +354,11 @@ def test_prerequisites_have_twenty_levels_at_most(api: Api) -> None:
 
 
 def test_readers_read_editors_write_and_bound_keys_read_without_what_others_wrote(api: Api, cast: Cast) -> None:
-    made = defined(api, userWhitelist=["somebody"]).json()
+    made = defined(api, userWhitelist=["somebody"], rules=WHOLE["rules"]).json()
     set_flag(organization_id=cast.oslo.pk, flag_key="new-ui", enabled=True)
     reader, bound = Api(_key("r", Role.READER)), Api(_key("b", Role.ADMIN, cast.acme))
     assert reader.get(f"{BASE}/new-ui").json() == made
-    hidden = dict.fromkeys(("userWhitelist", "salt", "createdBy", "updatedBy"))
+    hidden = dict.fromkeys(("userWhitelist", "rules", "salt", "createdBy", "updatedBy"))
     for shown in (bound.get(f"{BASE}/new-ui").json(), bound.get(BASE).json()["results"][0]):
         assert shown == made | hidden
     assert bound.get(f"{BASE}/new-ui")["ETag"] != reader.get(f"{BASE}/new-ui")["ETag"]

@@ -27,6 +27,7 @@ NONSENSE = {
     "archived": [None, "true", 1],
     "rollout_percentage": [-0.001, 100.001, 1.0001, "5", True, 1e300, float("nan"), [], {}],
     "whitelist": [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], ["\ud800"], [str(n) for n in range(10_001)]],
+    "targeting_rules": [None, {}, "rule", [1], [{}], [{"clauses": [{"op": "is"}], "serve": {"variant": "on"}}]],
     "environments": [
         None, [], "staging", {"staging": 1}, {"": True}, {"my env/!": True}, {"\x00": True}, {"x" * 65: True},
         {f"e{number}": True for number in range(51)},

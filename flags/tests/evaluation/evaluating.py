@@ -8,11 +8,42 @@ from hypothesis import strategies as st
 
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue, Unit
+from flags.targeting.rules import Clause, RuleRollout, TargetingRule
 
 KEYS = ["a", "b", "c", "d"]
 USERS = ["", "ann", "bob", "cleo", "user-17", "ü"]
 ENVIRONMENTS = ["production", "staging"]
 PERCENT = st.one_of(st.sampled_from([0, 100_000]), st.integers(0, 100_000))
+
+
+ATTRIBUTES = {
+    "plan": ["pro", "free", 1, True, None, ["free", "pro"], "1"],
+    "age": [17, 18, 18.5, "18", True],
+    "app": ["1.4.2", "v2", "2.0.0-rc.1", "x", 2],
+    "company": [{"size": 5}, {"size": None}, "acme", {}],
+}
+CLAUSES = [
+    ("plan", "in", ["pro", 1, True]), ("plan", "contains", ["R"]), ("plan", "exists", []), ("age", "gte", [18]),
+    ("age", "lt", [3, 18]), ("app", "semverLt", ["2.0.0"]), ("company.size", "gt", [1]),
+    ("targetingKey", "in", ["ann"]),
+    ("", "inSubtree", ["org-10", "org-11"]), ("", "inSubtree", ["elsewhere"]), ("", "level", [0, 2]),
+    ("plan", "of a later version", ["pro"]),
+]  # fmt: skip
+
+
+@st.composite
+def targeting_rules(draw: st.DrawFn) -> TargetingRule:
+    """A rule with some clauses; some operators are unknown here, and some units of rollouts are missing."""
+    clauses = tuple(
+        Clause(*clause[:2], tuple(clause[2]), negate=draw(st.booleans()), ignore_case=clause[1] == "contains")
+        for clause in draw(st.lists(st.sampled_from(CLAUSES), min_size=1, max_size=2))
+    )
+    rule_id = f"rule-{draw(st.integers(1, 9))}"
+    if draw(st.booleans()):
+        return TargetingRule(rule_id, clauses, draw(st.booleans()))
+    by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere"]))
+    level = draw(st.integers(0, 4)) if by == "ancestor" else None
+    return TargetingRule(rule_id, clauses, None, RuleRollout(draw(PERCENT), by, level))
 
 
 @st.composite
@@ -35,6 +66,7 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
             whitelist=frozenset(draw(st.lists(st.sampled_from(USERS[1:]), max_size=2))),
             environments=draw(st.dictionaries(st.sampled_from(ENVIRONMENTS), st.booleans(), max_size=1)),
             prerequisites=tuple(draw(st.lists(st.sampled_from([*made, "gone"]), max_size=2, unique=True))),
+            targeting_rules=tuple(draw(st.lists(targeting_rules(), max_size=3))),
             archived=draw(st.integers(0, 9)) == 0,
             killed=draw(st.integers(0, 9)) == 0,
             hash_version=draw(st.sampled_from(versions)),
@@ -51,7 +83,7 @@ def places(draw: st.DrawFn) -> OrganizationContext:
     for number in range(1, len(KEYS) + 1) if ids else ():
         if draw(st.booleans()):
             states[number] = StateValue(
-                number, draw(st.booleans()), draw(st.sampled_from(ids)), draw(st.integers(1, 99))
+                number, draw(st.booleans()), draw(st.sampled_from(ids)), draw(st.integers(1, 99)), draw(st.booleans())
             )
     return OrganizationContext(ids, tuple(f"org-{one}" for one in ids), states)
 
@@ -60,6 +92,7 @@ contexts = st.builds(
     EvaluationContext,
     targeting_key=st.sampled_from(USERS).map(lambda user: user or None),
     environment=st.sampled_from([None, *ENVIRONMENTS, "elsewhere"]),
+    attributes=st.fixed_dictionaries({}, optional={name: st.sampled_from(some) for name, some in ATTRIBUTES.items()}),
 )
 
 
@@ -68,7 +101,7 @@ def columns_of(states: Iterable[StateValue]) -> StateColumns:
     rows = sorted(states, key=lambda state: state.flag_id)
     return (
         tuple(row.flag_id for row in rows),
-        tuple(row.enabled for row in rows),
+        tuple(row.enabled + 2 * row.locked for row in rows),
         tuple(row.source_id for row in rows),
         tuple(row.number for row in rows),
     )

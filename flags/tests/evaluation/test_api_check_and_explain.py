@@ -64,7 +64,7 @@ def test_the_answer_names_the_rule_and_where_the_value_comes_from(api: Api, cast
     assert answer(api, organizationId=cast.oslo.pk, userId="u", environment="staging") == {
         "name": "new-ui", "enabled": True, "reason": "TARGETING_MATCH", "rule": "organization",
         "organizationId": cast.oslo.pk, "sourceOrganizationId": cast.acme.pk, "changeNumber": number, "version": 1,
-        "userId": "u", "environment": "staging",
+        "userId": "u", "environment": "staging", "ruleId": None,
     }  # fmt: skip
     assert answer(api, organizationKey="oslo") == answer(api, organizationId=cast.oslo.pk)
     assert answer(api, organizationKey="rival")["rule"] == "default"
@@ -85,6 +85,8 @@ def test_each_rule_has_its_say(api: Api, cast: Cast) -> None:
     assert answer(api)["rule"] == "default"
     change(rollout_percentage=0)
     assert says(userId="u") == (False, "rollout", "SPLIT")
+    change(targeting_rules=[{"id": "r", "clauses": [{"op": "level", "values": [2]}], "serve": {"variant": "on"}}])
+    assert says(userId="u") == (True, "targeting", "TARGETING_MATCH")
     change(whitelist=["u"])
     assert says(userId="u") == (True, "whitelist", "TARGETING_MATCH")
     change(environments={"staging": True})
@@ -127,9 +129,11 @@ def test_explain_shows_the_steps_up_to_the_one_that_has_to_know_the_user(api: Ap
     assert problem["type"] == "/problems/targeting-key-missing"
     assert [(step["rule"], step["outcome"]) for step in problem["steps"]] == [
         (rule, "next")
-        for rule in ("archived", "killed", "prerequisite", "environment", "whitelist", "organization", "default")
-    ]
-    assert problem["steps"][5]["detail"] == (
+        for rule in (
+            "archived", "killed", "prerequisite", "environment", "whitelist", "targeting", "organization", "default",
+        )
+    ]  # fmt: skip
+    assert problem["steps"][6]["detail"] == (
         f"The value is on. It was set on this organization by change {number}. The rollout decides."
     )
     assert "steps" not in asked(api, "check", organizationKey="oslo").json()
@@ -236,7 +240,7 @@ def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: C
     assert {part: found[part] for part in answer(api, organizationKey="oslo")} == answer(api, organizationKey="oslo")
     assert [(step["rule"], step["outcome"]) for step in found["steps"]] == [
         ("archived", "next"), ("killed", "next"), ("prerequisite", "next"), ("environment", "next"),
-        ("whitelist", "next"), ("organization", "off"),
+        ("whitelist", "next"), ("targeting", "next"), ("organization", "off"),
     ]  # fmt: skip
     acme, north, oslo = found["organizations"]
     jobs = list(Job.objects.order_by("id").values_list("pk", flat=True))
@@ -325,7 +329,7 @@ def test_the_steps_say_where_a_value_was_switched_and_how_a_rollout_counts(api: 
     define(rollout_percentage=12.5, salt="s")
     number = put(cast.acme)
     for key, where in (("acme", "this organization"), ("oslo", f"organization {cast.acme.pk}")):
-        step = answer(api, "explain", organizationKey=key, userId="u")["steps"][5]
+        step = answer(api, "explain", organizationKey=key, userId="u")["steps"][6]
         assert step["detail"] == f"The value is on. It was set on {where} by change {number}. The rollout decides."
     said = set()
     for user in range(40):

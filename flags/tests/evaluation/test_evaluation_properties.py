@@ -28,6 +28,7 @@ from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
 from flags.serving.resolution import FailedResolution
+from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flags.tests.evaluation.evaluating import KEYS, columns_of, contexts, definitions, places
 from flags.tests.states.plain_reading import Untold, verdicts
 from flagsite.core.errors import FlagsiteError
@@ -46,9 +47,11 @@ def outcome(
         return error
 
 
-def entries(bulk: BulkEvaluation, snapshot: OrganizationSnapshot, user: str) -> list[dict[str, Any]]:
+def entries(
+    bulk: BulkEvaluation, snapshot: OrganizationSnapshot, user: str, attributes: Attributes = NO_ATTRIBUTES
+) -> list[dict[str, Any]]:
     """The flags of a bulk answer."""
-    return [orjson.loads(entry) for entry in bulk.entries(snapshot, user, user.encode())]
+    return [orjson.loads(entry) for entry in bulk.entries(snapshot, user, user.encode(), attributes)]
 
 
 @given(definitions(WITH_A_LATER_ONE), places(), contexts)
@@ -59,11 +62,11 @@ def test_answers_made_ready_say_what_evaluate_says(
     environments = frozenset(name for one in flags.values() for name in one.environments)
     compiled = DefinitionSet(flags, b"", environments).compiled_flags(snapshot.states, context.environment or "")
     user = context.targeting_key or ""
-    bulk = {entry["key"]: entry for entry in entries(compiled.bulk, snapshot, user)}
+    bulk = {entry["key"]: entry for entry in entries(compiled.bulk, snapshot, user, context.attributes)}
     assert list(bulk) == KEYS
     for key, definition in flags.items():
         right = outcome(definition, place, context, flags)
-        given_ = compiled[key].decide(snapshot, user, user.encode())
+        given_ = compiled[key].decide(snapshot, user, user.encode(), context.attributes)
         assert orjson.loads(given_.json) == bulk[key]
         if isinstance(right, FlagsiteError):
             assert isinstance(given_, FailedResolution)
@@ -71,6 +74,7 @@ def test_answers_made_ready_say_what_evaluate_says(
         else:
             assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
             assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
+            assert bulk[key]["metadata"].get("ruleId", "") == right.rule_id
             assert bulk[key]["variant"] == ("on" if right.enabled else "off")
 
 

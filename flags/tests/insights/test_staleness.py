@@ -150,6 +150,9 @@ def test_switches_and_permissions_may_stay_the_same(cast: Cast, kind: Flag.Kind)
 def test_a_flag_that_reaches_some_users_is_not_settled(cast: Cast) -> None:
     settle(made("half", enabled=True, rollout_percentage=50), days=50)
     settle(made("friends", whitelist=["alice"]), days=50)
+    rules = [{"id": "r", "clauses": [{"op": "level", "values": [1]}], "serve": {"variant": "on"}}]
+    settle(made("by-rule", targeting_rules=rules), days=50)
+    settle(made("off-by-rule", enabled=True, targeting_rules=rules), days=50)
     settle(made("none", enabled=True, rollout_percentage=0), days=50)
     settle(made("all", enabled=True, rollout_percentage=100, whitelist=["alice"]), days=50)
     assert reasons() == {"all": ["settled"], "none": ["settled"]}

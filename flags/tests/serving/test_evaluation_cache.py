@@ -23,6 +23,7 @@ from flags.serving.compiled_environment import COMPILED_BYTES
 from flags.serving.compiled_flag import CompiledFlag
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.packed_states import InternedStates
+from flags.targeting.rules import Clause, TargetingRule
 from flags.tests.evaluation.evaluating import columns_of
 from flags.tests.serving.asking import Asking
 from orgs.tree.models import Organization
@@ -33,6 +34,7 @@ OTHERS: dict[str, Any] = {
     "id": 2, "key": "other", "enabled": True, "threshold": 5, "salt": "salt", "unit": Unit.ANCESTOR, "level": 1,
     "whitelist": frozenset({"ann"}), "environments": {"staging": True}, "prerequisites": ("needed",),
     "archived": True, "killed": True, "hash_version": 2, "available_to_clients": True,
+    "targeting_rules": (TargetingRule("r", (Clause("plan", "in", ("pro",)),), enabled=True),),
 }  # fmt: skip
 """For each field of a definition a value that is not the default."""
 LOOKED_AT = [one.name for one in dataclasses.fields(Definition) if one.name != "version"]

@@ -5,12 +5,16 @@ It shares no code with `flags.evaluation` but the buckets, which have published 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
 from flags.evaluation.rollout import bucket, hash_prefix
+from flags.targeting.rules import Clause, RuleRollout
 
-RULES = ("archived", "killed", "prerequisite", "environment", "whitelist", "organization", "default", "rollout")
+RULES = (
+    "archived", "killed", "prerequisite", "environment", "whitelist", "targeting", "organization", "default", "rollout",
+)  # fmt: skip
 
 
 class Untold(Exception):
@@ -47,15 +51,77 @@ def _says(
     if rule == "rollout":
         return _is_in_rollout(flag, place, context)
     state = place.states.get(flag.id)
-    for_all = flag.threshold >= 100_000
+    is_locked = state is not None and state.locked
+    if rule == "targeting":
+        return None if is_locked else _says_a_targeting_rule(flag, place, context)
+    for_all = flag.threshold >= 100_000 or is_locked
     return {
         "archived": False if flag.archived else None,
         "killed": False if flag.killed else None,
         "environment": flag.environments.get(context.environment or "no environment"),
-        "whitelist": True if context.targeting_key in flag.whitelist else None,
+        "whitelist": True if context.targeting_key in flag.whitelist and not is_locked else None,
         "organization": None if state is None or (state.enabled and not for_all) else state.enabled,
         "default": None if state is not None or (flag.enabled and not for_all) else flag.enabled,
     }[rule]
+
+
+def _says_a_targeting_rule(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> bool | None:
+    for rule in flag.targeting_rules:
+        if not all(_holds(clause, place, context) for clause in rule.clauses):
+            continue
+        if rule.rollout is None:
+            return rule.enabled
+        unit = _unit(rule.rollout, place, context)
+        if unit:
+            if flag.hash_version != 1:
+                raise Untold
+            return bucket(hash_prefix(flag.salt, flag.key), unit.encode()) < rule.rollout.threshold
+    return None
+
+
+def _holds(clause: Clause, place: OrganizationContext, context: EvaluationContext) -> bool:
+    """Only for the operators and values that the tests draw."""
+    value: Any
+    if clause.op in ("inSubtree", "level"):
+        value = list(place.keys) if clause.op == "inSubtree" else [len(place.keys) - 1]
+        return bool(place.keys) and any(one in clause.values for one in value) != clause.negate
+    if clause.attribute == "targetingKey":
+        value = context.targeting_key
+    elif clause.attribute == "company.size":
+        company = context.attributes.get("company")
+        value = company.get("size") if isinstance(company, dict) else None
+    else:
+        value = context.attributes.get(clause.attribute)
+    if clause.op == "exists":
+        return (value is not None) != clause.negate
+    if value is None or clause.op not in COMPARED:
+        return False
+    return any(COMPARED[clause.op](one) for one in (value if isinstance(value, list) else [value])) != clause.negate
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+COMPARED: Mapping[str, Callable[[Any], bool]] = {
+    "in": lambda value: value is True or value in ("pro", "ann") or (_number(value) and value == 1),
+    "contains": lambda value: isinstance(value, str) and "r" in value.lower(),
+    "gte": lambda value: _number(value) and value >= 18,
+    "lt": lambda value: _number(value) and value < 18,
+    "gt": lambda value: _number(value) and value > 1,
+    "semverLt": lambda value: value in ("1.4.2", "2.0.0-rc.1"),
+}
+"""What each operator says beside the values of `flags.tests.evaluation.evaluating.CLAUSES`."""
+
+
+def _unit(rollout: RuleRollout, place: OrganizationContext, context: EvaluationContext) -> str:
+    if rollout.by == "targetingKey":
+        return context.targeting_key or ""
+    if rollout.by in ("organization", "ancestor"):
+        deepest = len(place.keys) - 1
+        return place.keys[deepest if rollout.level is None else min(rollout.level, deepest)] if place.keys else ""
+    value = context.attributes.get(rollout.by)
+    return str(value) if type(value) in (int, str) else ""
 
 
 def _has_prerequisites(

@@ -1,0 +1,178 @@
+"""Checks of the targeting rules that somebody writes, and the form in which a definition keeps them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from flags.targeting.attributes import TARGETING_KEY
+from flags.targeting.operators import OPERATORS, WrongValue
+from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, OF_THE_TREE
+
+MAX_RULES, MAX_CLAUSES, MAX_VALUES = 50, 20, 1_000
+MAX_TEXT, MAX_ATTRIBUTE, MAX_DESCRIPTION = 1_000, 255, 200
+MAX_LEVEL = 1_000
+RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""Characters that PostgreSQL or UTF-8 cannot store."""
+MEMBERS_OF_RULE = frozenset({"id", "description", "clauses", "serve"})
+MEMBERS_OF_CLAUSE = frozenset({"attribute", "op", "values", "negate", "ignoreCase"})
+VARIANTS = ("on", "off")
+ALL = 100
+KNOWN_OPERATORS = (*OPERATORS, IN_SUBTREE, LEVEL)
+
+
+class _Wrong(Exception):
+    """What is wrong, with the place in front: "rule 2, clause 1"."""
+
+
+def checked_rules(value: Any) -> list[dict[str, Any]]:
+    """Return rules in the form in which a definition keeps them: each with an id, without members that say nothing.
+
+    A rule without an id gets the first free one of `rule-1`, `rule-2`, and so on. Raises ValidationError, with the
+    place in the message.
+    """
+    if not isinstance(value, list) or len(value) > MAX_RULES:
+        raise ValidationError(f"Not a list of at most {MAX_RULES} rules.")
+    try:
+        rules = [_at(f"Rule {number}", _rule, each) for number, each in enumerate(value, 1)]
+    except _Wrong as error:
+        raise ValidationError(str(error)) from error
+    taken = [rule["id"] for rule in rules if rule["id"]]
+    if len(set(taken)) < len(taken):
+        twice = next(each for each in taken if taken.count(each) > 1)
+        raise ValidationError(f"Two rules have the id {twice!r}. Each rule needs an id of its own.")
+    free = (f"rule-{number}" for number in range(1, 2 * MAX_RULES + 1) if f"rule-{number}" not in taken)
+    return [rule if rule["id"] else rule | {"id": next(free)} for rule in rules]
+
+
+def normalized_rules(value: Any) -> Any:
+    """Return rules as `checked_rules` does, and what it refuses as it is."""
+    try:
+        return checked_rules(value)
+    except ValidationError:
+        return value
+
+
+def _at(place: str, check: Callable[[Any], Any], value: Any) -> Any:
+    """Check a value; what is wrong gets the place in front."""
+    try:
+        return check(value)
+    except _Wrong as error:
+        within = isinstance(error.__cause__, _Wrong)
+        raise _Wrong(f"{place}, {str(error)[0].lower()}{str(error)[1:]}" if within else f"{place}: {error}") from error
+
+
+def _rule(value: Any) -> dict[str, Any]:
+    _check_members(value, MEMBERS_OF_RULE, "A rule")
+    rule_id, clauses = value.get("id", ""), value.get("clauses", [])
+    if rule_id != "" and not (isinstance(rule_id, str) and RULE_ID.fullmatch(rule_id)):
+        raise _Wrong("An id has 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit.")
+    description = value.get("description", "")
+    if not isinstance(description, str) or len(description) > MAX_DESCRIPTION or UNWRITABLE.search(description):
+        raise _Wrong(f"The description is not a text of at most {MAX_DESCRIPTION} characters.")
+    if not isinstance(clauses, list) or not 0 < len(clauses) <= MAX_CLAUSES:
+        raise _Wrong(f"It needs a list `clauses` with 1 to {MAX_CLAUSES} clauses.")
+    checked = [_at(f"Clause {number}", _clause, each) for number, each in enumerate(clauses, 1)]
+    described = {"description": description} if description else {}
+    return {"id": rule_id, **described, "clauses": checked, "serve": _serve(value.get("serve"))}
+
+
+def _clause(value: Any) -> dict[str, Any]:
+    _check_members(value, MEMBERS_OF_CLAUSE, "A clause")
+    op, attribute, values = value.get("op"), value.get("attribute", ""), value.get("values", [])
+    if op not in KNOWN_OPERATORS:
+        raise _Wrong(f"Unknown operator {op!r}. The operators are: {', '.join(KNOWN_OPERATORS)}.")
+    if not isinstance(attribute, str) or len(attribute) > MAX_ATTRIBUTE or UNWRITABLE.search(attribute):
+        raise _Wrong(f"The attribute is not a text of at most {MAX_ATTRIBUTE} characters.")
+    if (op in OF_THE_TREE) is bool(attribute):
+        needs = "takes no attribute: it asks for the organization" if op in OF_THE_TREE else "needs an attribute"
+        raise _Wrong(f"The operator {op} {needs}.")
+    for name in ("negate", "ignoreCase"):
+        if not isinstance(value.get(name, False), bool):
+            raise _Wrong(f"`{name}` is neither true nor false.")
+    if value.get("ignoreCase") and not (op in OPERATORS and OPERATORS[op].takes_case):
+        raise _Wrong(f"The operator {op} knows no `ignoreCase`.")
+    _check_values(op, values, ignore_case=value.get("ignoreCase", False))
+    said = {"attribute": attribute} if attribute else {}
+    listed = {"values": values} if values else {}
+    marks = {name: True for name in ("negate", "ignoreCase") if value.get(name)}
+    return {**said, "op": op, **listed, **marks}
+
+
+def _check_values(op: str, values: Any, *, ignore_case: bool) -> None:
+    least = 0 if op == "exists" else 1
+    if not isinstance(values, list) or not least <= len(values) <= MAX_VALUES:
+        raise _Wrong(f"It needs a list `values` with {least} to {MAX_VALUES:,} values.")
+    for each in values:
+        if isinstance(each, str) and (len(each) > MAX_TEXT or UNWRITABLE.search(each)):
+            raise _Wrong(f"A value is not a text of at most {MAX_TEXT:,} characters.")
+        if isinstance(each, float) and not math.isfinite(each):
+            raise _Wrong("A value is not a number that JSON has.")
+        try:
+            _check_value(op, each, ignore_case=ignore_case)
+        except WrongValue as error:
+            raise _Wrong(f"The value {str(each)[:100]!r} is not {error}.") from error
+
+
+def _check_value(op: str, value: Any, *, ignore_case: bool) -> None:
+    """Check one value. Raises WrongValue."""
+    if op == IN_SUBTREE:
+        if not isinstance(value, str) or not value:
+            raise WrongValue("the key of an organization")
+    elif op == LEVEL:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LEVEL:
+            raise WrongValue(f"a level, from 0 for the root to {MAX_LEVEL}")
+    else:
+        OPERATORS[op].prepare([value], ignore_case)
+
+
+def _serve(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or len({"variant", "rollout"} & set(value)) != 1:
+        raise _Wrong('It needs `serve`: {"variant": "on"}, or {"rollout": {"on": 70, "off": 30}}.')
+    if "variant" in value:
+        _check_members(value, frozenset({"variant"}), "`serve` with a variant")
+        if value["variant"] not in VARIANTS:
+            raise _Wrong(f"Unknown variant {value['variant']!r}. The variants are: {', '.join(VARIANTS)}.")
+        return {"variant": value["variant"]}
+    _check_members(value, frozenset({"rollout", "by", "level"}), "`serve` with a rollout")
+    return {"rollout": _weights(value["rollout"]), **_unit(value)}
+
+
+def _weights(value: Any) -> dict[str, int | float]:
+    if not isinstance(value, Mapping) or not value or not set(value) <= set(VARIANTS):
+        raise _Wrong(f"`rollout` needs a weight for each variant. The variants are: {', '.join(VARIANTS)}.")
+    if not all(_is_weight(weight) for weight in value.values()):
+        raise _Wrong(f"A weight is not a number from 0 to {ALL} with at most three decimals.")
+    if sum(Decimal(str(weight)) for weight in value.values()) != ALL:
+        raise _Wrong(f"The weights of `rollout` do not add up to {ALL}.")
+    return {variant: value.get(variant, 0) for variant in VARIANTS}
+
+
+def _is_weight(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= ALL:
+        return False
+    return Decimal(str(value)) == round(Decimal(str(value)), 3)
+
+
+def _unit(value: Mapping[str, Any]) -> dict[str, Any]:
+    by, level = value.get("by", TARGETING_KEY), value.get("level")
+    if not isinstance(by, str) or not 0 < len(by) <= MAX_ATTRIBUTE or UNWRITABLE.search(by):
+        raise _Wrong("`by` is not `targetingKey`, `organization`, `ancestor`, or the name of an attribute.")
+    is_level = isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= MAX_LEVEL
+    if (by == ANCESTOR) is not is_level or (by != ANCESTOR and level is not None):
+        raise _Wrong("`by: ancestor` needs a `level`, from 0 for the root, and nothing else takes one.")
+    return {"by": by} if level is None else {"by": by, "level": level}
+
+
+def _check_members(value: Any, known: frozenset[str], what: str) -> None:
+    if not isinstance(value, Mapping):
+        raise _Wrong(f"{what} is an object.")
+    unknown: Sequence[str] = sorted(str(name) for name in set(value) - known)
+    if unknown:
+        raise _Wrong(f"Unknown member {unknown[0]!r}. {what} has: {', '.join(sorted(known))}.")

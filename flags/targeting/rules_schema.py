@@ -1,0 +1,73 @@
+"""The JSON Schema of targeting rules, for the OpenAPI document. `flags.targeting.checks` checks more than it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flags.targeting.checks import (
+    ALL,
+    KNOWN_OPERATORS,
+    MAX_ATTRIBUTE,
+    MAX_CLAUSES,
+    MAX_DESCRIPTION,
+    MAX_LEVEL,
+    MAX_RULES,
+    MAX_TEXT,
+    MAX_VALUES,
+    RULE_ID,
+    VARIANTS,
+)
+
+_VALUE = {"oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}, {"type": "boolean"}]}
+_CLAUSE = {
+    "type": "object",
+    "required": ["op"],
+    "additionalProperties": False,
+    "properties": {
+        "attribute": {"type": "string", "maxLength": MAX_ATTRIBUTE},
+        "op": {"type": "string", "enum": list(KNOWN_OPERATORS)},
+        "values": {"type": "array", "items": _VALUE, "maxItems": MAX_VALUES},
+        "negate": {"type": "boolean"},
+        "ignoreCase": {"type": "boolean"},
+    },
+}
+_WEIGHT = {"type": "number", "minimum": 0, "maximum": ALL, "multipleOf": 0.001}
+_SERVE = {
+    "oneOf": [
+        {
+            "type": "object",
+            "required": ["variant"],
+            "additionalProperties": False,
+            "properties": {"variant": {"type": "string", "enum": list(VARIANTS)}},
+        },
+        {
+            "type": "object",
+            "required": ["rollout"],
+            "additionalProperties": False,
+            "properties": {
+                "rollout": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": dict.fromkeys(VARIANTS, _WEIGHT),
+                },
+                "by": {"type": "string", "minLength": 1, "maxLength": MAX_ATTRIBUTE},
+                "level": {"type": "integer", "minimum": 0, "maximum": MAX_LEVEL},
+            },
+        },
+    ]
+}
+RULES_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "maxItems": MAX_RULES,
+    "items": {
+        "type": "object",
+        "required": ["clauses", "serve"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string", "pattern": f"^{RULE_ID.pattern}$"},
+            "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
+            "clauses": {"type": "array", "items": _CLAUSE, "minItems": 1, "maxItems": MAX_CLAUSES},
+            "serve": _SERVE,
+        },
+    },
+}

@@ -1,0 +1,64 @@
+"""Targeting rules in words, for pages, commands and the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, ORGANIZATION
+
+MOST_VALUES = 5
+"""The values of a clause that are shown; of more, the rest is counted."""
+COMPARISONS = {
+    "in": "is",
+    "startsWith": "starts with",
+    "endsWith": "ends with",
+    "contains": "contains",
+    "matches": "matches",
+    "lt": "<",
+    "lte": "≤",
+    "gt": ">",
+    "gte": "≥",
+    "before": "before",
+    "after": "after",
+    "semverEq": "is version",
+    "semverLt": "version <",
+    "semverLte": "version ≤",
+    "semverGt": "version >",
+    "semverGte": "version ≥",
+    "inCidr": "in network",
+}
+UNITS = {"targetingKey": "users", ORGANIZATION: "organizations"}
+
+
+def rule_in_words(rule: Mapping[str, Any]) -> str:
+    """Return a checked rule in a line, such as 'plan is "pro" and level 2: on'."""
+    conditions = " and ".join(clause_in_words(clause) for clause in rule["clauses"])
+    return f"{conditions}: {_served(rule['serve'])}"
+
+
+def clause_in_words(clause: Mapping[str, Any]) -> str:
+    """Return a checked clause in words, such as 'country is not "DE" or "AT"'."""
+    op, values = clause["op"], [json.dumps(value, ensure_ascii=False) for value in clause.get("values", [])]
+    negate = clause.get("negate", False)
+    if op == "exists":
+        return f"{clause['attribute']} is {'missing' if negate else 'there'}"
+    rest = [f"{len(values) - MOST_VALUES} more"] if len(values) > MOST_VALUES else []
+    listed = " or ".join([*values[:MOST_VALUES], *rest])
+    if op in (IN_SUBTREE, LEVEL):
+        where = f"at or below {listed}" if op == IN_SUBTREE else f"on level {listed}"
+        return f"the organization is {'not ' if negate else ''}{where}"
+    comparison = COMPARISONS[op]
+    if negate:
+        comparison = "is not" if op == "in" else f"not {comparison}"
+    case = " (in any case)" if clause.get("ignoreCase") else ""
+    return f"{clause['attribute']} {comparison} {listed}{case}"
+
+
+def _served(serve: Mapping[str, Any]) -> str:
+    if "variant" in serve:
+        return str(serve["variant"])
+    by = serve["by"]
+    unit = f"ancestors at level {serve['level']}" if by == ANCESTOR else UNITS.get(by, f"values of {by}")
+    return f"on for {serve['rollout']['on']:g} % of {unit}"
