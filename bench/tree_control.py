@@ -26,11 +26,12 @@ UNDONE = 1_000
 MOST_GROWTH = 2.0
 """How many times as long the slowest undo of UNDONE settings may take as the fastest, whatever the tree's size."""
 PLANT = """
-INSERT INTO flags_flagsetting (organization_id, flag_id, number, kind, enabled)
-SELECT organization.id, flag.id, nextval('flags_change_number'), %(kind)s, organization.id %% 2 = 0
-  FROM orgs_organization organization, flags_flag flag
- WHERE flag.key = %(flag)s AND organization.level > 0 AND organization.id %% %(every)s = %(rest)s
- ORDER BY organization.id LIMIT %(most)s ON CONFLICT DO NOTHING
+INSERT INTO flags_flagsetting (organization_id, flag_id, number, decision, kind, enabled, requested_by, reason)
+SELECT organization_id, flag_id, number, number, %(kind)s, organization_id %% 2 = 0, '', ''
+  FROM (SELECT organization.id AS organization_id, flag.id AS flag_id, nextval('flags_change_number') AS number
+          FROM orgs_organization organization, flags_flag flag
+         WHERE flag.key = %(flag)s AND organization.level > 0 AND organization.id %% %(every)s = %(rest)s
+         ORDER BY organization.id LIMIT %(most)s) planted
 """
 COUNT = "SELECT count(*) FROM flags_flagsetting WHERE kind = 'set' AND organization_id <> %s"
 
@@ -151,6 +152,7 @@ def _undos(installation: Installation, rows: int) -> Result:
         by_size[10**power] = _undo(installation, root, min(UNDONE, 10**power // 10))
     for count in (100, 300, 1000, 3000, 10_000):
         if count <= rows // 10:
+            (root,) = installation.create_trees(rows)
             by_settings[count] = _undo(installation, root, count)
     counts = list(by_settings)
     slope = math.log(by_settings[counts[-1]] / by_settings[counts[0]]) / math.log(counts[-1] / counts[0])
@@ -171,7 +173,7 @@ def _undo(installation: Installation, root: int, count: int) -> float:
 
     The undo brings the settings back, so that the next round overwrites them again.
     """
-    flag = FlagOnRoot(installation, root, f"undo-{count}")
+    flag = FlagOnRoot(installation, root, "undo")
     flag.set()
     flag.plant("set", 7, 3, count)
     seconds = []
