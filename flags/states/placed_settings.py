@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -35,23 +35,10 @@ PLACE = f"{stretch_of('organization')}, {subtree_size('organization')} AS size"
 COUNTS = (
     "(setting.kind <> 'none' OR setting.exempt_from_id IS NOT NULL OR setting.number > COALESCE(highest.number, 0))"
 )
-SUBTREE_SETTINGS = f"""
+SETTINGS_BELOW = f"""
 WITH RECURSIVE {PATH}, {ON_PATHS},
 highest AS MATERIALIZED (SELECT flag_id, max(number) AS number FROM above GROUP BY flag_id),
-few AS MATERIALIZED (
-    SELECT count(*) <= %(size)s AS settings
-      FROM (SELECT FROM flags_flagsetting WHERE flag_id = ANY(%(flags)s) LIMIT %(size)s + 1) setting),
-below AS (
-    SELECT setting.*, place.* FROM flags_flagsetting setting, LATERAL (  -- index setting_of_flag
-           SELECT {PLACE}
-             FROM (SELECT * FROM orgs_organization WHERE id = setting.organization_id OFFSET 0) organization
-            WHERE {is_in_subtree("organization")}) place
-     WHERE (SELECT settings FROM few) AND setting.flag_id = ANY(%(flags)s) AND setting.organization_id <> %(top)s
-     UNION ALL
-    SELECT setting.*, {PLACE} FROM orgs_organization organization, LATERAL (
-           SELECT * FROM flags_flagsetting
-            WHERE organization_id = organization.id AND flag_id = ANY(%(flags)s) OFFSET 0) setting
-     WHERE NOT (SELECT settings FROM few) AND {is_in_subtree("organization")} AND organization.id <> %(top)s)
+{{below}}
 SELECT flag_id, organization_id, kind, enabled, source_id, number, only_here, exempt_from_id, -distance, -1, -1, 0
   FROM above
  UNION ALL
@@ -59,7 +46,45 @@ SELECT {COLUMNS}, 1, setting.starts_at, setting.ends_at, setting.size
   FROM below setting LEFT JOIN highest USING (flag_id) WHERE {COUNTS}
  ORDER BY 1, 9, 10
 """  # noqa: S608 - no input in it
-
+IN_PLACE = f"""LATERAL (
+           SELECT {PLACE}
+             FROM (SELECT * FROM orgs_organization WHERE id = setting.organization_id OFFSET 0) organization
+            WHERE {is_in_subtree("organization")}) place"""  # noqa: S608 - no input in it
+BELOW_TOP = f"""
+few AS MATERIALIZED (
+    SELECT count(*) <= %(size)s AS settings
+      FROM (SELECT FROM flags_flagsetting WHERE flag_id = ANY(%(flags)s) LIMIT %(size)s + 1) setting),
+below AS (
+    SELECT setting.*, place.* FROM flags_flagsetting setting, {IN_PLACE}  -- index setting_of_flag
+     WHERE (SELECT settings FROM few) AND setting.flag_id = ANY(%(flags)s) AND setting.organization_id <> %(top)s
+     UNION ALL
+    SELECT setting.*, {PLACE} FROM orgs_organization organization, LATERAL (
+           SELECT * FROM flags_flagsetting
+            WHERE organization_id = organization.id AND flag_id = ANY(%(flags)s) OFFSET 0) setting
+     WHERE NOT (SELECT settings FROM few) AND {is_in_subtree("organization")} AND organization.id <> %(top)s)
+"""  # noqa: S608 - no input in it
+# On the paths of a span: the settings in the span itself, and those on organizations above it that are not in the span.
+# So a chunk costs what its own organizations cost, however many settings the subtree has.
+ON_PATHS_OF_SPAN = f"""
+up AS (
+    SELECT DISTINCT parent_id AS id FROM orgs_organization
+     WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
+     UNION
+    SELECT above.parent_id FROM up, LATERAL (
+           SELECT parent_id FROM (SELECT * FROM orgs_organization WHERE id = up.id OFFSET 0) one
+            WHERE id <> %(top)s AND {is_in_subtree()}) above),
+below AS (
+    SELECT setting.*, place.* FROM flags_flagsetting setting, {IN_PLACE}  -- index setting_of_flag
+     WHERE setting.flag_id = ANY(%(flags)s) AND setting.organization_id > %(after)s
+       AND setting.organization_id <= %(last)s AND setting.organization_id <> %(top)s
+     UNION ALL
+    SELECT setting.*, place.* FROM up, LATERAL (
+           SELECT * FROM flags_flagsetting
+            WHERE organization_id = up.id AND flag_id = ANY(%(flags)s) OFFSET 0) setting, {IN_PLACE}
+     WHERE up.id <> %(top)s AND NOT (up.id > %(after)s AND up.id <= %(last)s))
+"""  # noqa: S608 - no input in it
+SUBTREE_SETTINGS = SETTINGS_BELOW.replace("{below}", BELOW_TOP)
+SPAN_SETTINGS = SETTINGS_BELOW.replace("{below}", ON_PATHS_OF_SPAN)
 EVERYWHERE = f"""
 SELECT {COLUMNS}, organization.starts_at, organization.ends_at, organization.size, organization.tree
   FROM (SELECT id, {tree_number("organization")} AS tree, {PLACE} FROM orgs_organization organization) organization
@@ -91,26 +116,43 @@ def pieces_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, li
 
     The settings are read now. The caller holds the tree lock, so nobody moves an organization meanwhile.
     """
+    return _pieces(subtree, settings_of_subtree(subtree, flag_ids))
+
+
+def pieces_of_span(subtree: Subtree, flag_ids: Sequence[int], *, after: int, last: int) -> dict[int, list[Piece]]:
+    """Return pieces that are right for the organizations of a subtree with ids from `after`, exclusive, to `last`.
+
+    It leaves out the settings that none of these organizations has on its path. As `pieces_of_subtree` otherwise.
+    """
+    return _pieces(subtree, _settings_below(SPAN_SETTINGS, subtree, flag_ids, {"after": after, "last": last}))
+
+
+def _pieces(subtree: Subtree, settings: Mapping[int, SettingsOfSubtree]) -> dict[int, list[Piece]]:
     return {
         flag_id: pieces_of(flag_id, found.path, found.below, top_id=subtree.organization_id, start=subtree.starts_at)
-        for flag_id, found in settings_of_subtree(subtree, flag_ids).items()
+        for flag_id, found in settings.items()
     }
 
 
 def settings_of_subtree(subtree: Subtree, flag_ids: Sequence[int]) -> dict[int, SettingsOfSubtree]:
     """Return the settings that decide in a subtree, for each flag. Those below are in the order of the tree."""
-    parameters = _parameters([subtree.organization_id], flag_ids) | subtree.parameters()
+    if subtree.descendant_count:
+        return _settings_below(SUBTREE_SETTINGS, subtree, flag_ids, {"size": subtree.size})
+    place, found = subtree.organization_id, settings_on_paths([subtree.organization_id], flag_ids)
+    return {flag_id: SettingsOfSubtree(found.get((place, flag_id), []), []) for flag_id in flag_ids}
+
+
+def _settings_below(
+    statement: str, subtree: Subtree, flag_ids: Sequence[int], which: Mapping[str, int]
+) -> dict[int, SettingsOfSubtree]:
+    """Read settings on the path of a subtree and below its top. `which` are parameters of the statement."""
+    parameters = {**_parameters([subtree.organization_id], flag_ids), **subtree.parameters(), **which}
     settings = {flag_id: SettingsOfSubtree([], []) for flag_id in flag_ids}
     with connection.cursor() as cursor:
-        if subtree.descendant_count:
-            cursor.execute(SUBTREE_SETTINGS, parameters | {"top": subtree.organization_id, "size": subtree.size})
-            for row in cursor.fetchall():
-                of_flag = settings[row[0]]
-                (of_flag.below if row[8] > 0 else of_flag.path).append(PlacedSetting(*row[:8], *row[9:]))
-        else:
-            cursor.execute(PATH_SETTINGS, parameters)
-            for row in cursor.fetchall():
-                settings[row[2]].path.append(PlacedSetting(*row[2:]))
+        cursor.execute(statement, parameters | {"top": subtree.organization_id})
+        for row in cursor.fetchall():
+            of_flag = settings[row[0]]
+            (of_flag.below if row[8] > 0 else of_flag.path).append(PlacedSetting(*row[:8], *row[9:]))
     return settings
 
 

@@ -31,7 +31,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 
 from flags.states import sql
 from flags.states.models import Change
-from flags.states.placed_settings import pieces_of_subtree
+from flags.states.placed_settings import pieces_of_span
 from flags.states.setting_rules import LOCK, DecidedValue, Piece
 from flags.states.sql import Span
 from flagsite.core.db import transient_errors
@@ -223,7 +223,7 @@ class Walk:
         pieces = {value.flag_id: [Piece(0, value)] for value in self.values if value.flag_id in self.uniform}
         others = [value.flag_id for value in self.values if value.flag_id not in self.uniform]
         if others:
-            pieces |= pieces_of_subtree(subtree, others)
+            pieces |= pieces_of_span(subtree, others, after=span.after, last=span.last)
         for value in self.values:
             likely_new = value.flag_id in self.unset
             done = sql.write_decided(subtree, span, pieces[value.flag_id], job_id=job_id, likely_new=likely_new)
