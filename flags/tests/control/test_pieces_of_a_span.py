@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,11 @@ from orgs.tree.subtrees import load_subtree
 pytestmark = pytest.mark.django_db
 
 
-def random_tree(chance: Random, size: int) -> dict[str, dict]:  # type: ignore[type-arg]  # nested as deep as it likes
-    nodes: list[dict[str, dict]] = [{}]  # type: ignore[type-arg]
+def random_tree(chance: Random, size: int) -> dict[str, Any]: 
+    nodes: list[dict[str, Any]] = [{}]
     tree = {"o0": nodes[0]}
     for number in range(1, size):
-        node: dict[str, dict] = {}  # type: ignore[type-arg]
+        node: dict[str, Any] = {}
         chance.choice(nodes)[f"o{number}"] = node
         nodes.append(node)
     return tree
