@@ -18,7 +18,7 @@ from orgs.tree.subtrees import load_subtree
 pytestmark = pytest.mark.django_db
 
 
-def random_tree(chance: Random, size: int) -> dict[str, Any]: 
+def random_tree(chance: Random, size: int) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = [{}]
     tree = {"o0": nodes[0]}
     for number in range(1, size):
