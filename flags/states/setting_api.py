@@ -31,11 +31,16 @@ from flags.states.setting_serializers import (
     SettingSerializer,
 )
 from flagsite.core.api.input import ReasonInput
+from flagsite.core.db.snapshot import snapshot
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
+from orgs.access.visible_organizations import (
+    find_visible_organization,
+    hold_visible_organization,
+    watch_visible_organization,
+)
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_names_of
@@ -54,6 +59,7 @@ class SettingOfOrganization(Endpoint):
         responses=SettingSerializer,
         tags=["flags"],
     )
+    @snapshot()
     def get(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """The organization's own setting, the value that all settings on the path decide, and what a lock masks."""
         found = find_visible_organization(self.caller, organization)
@@ -199,18 +205,17 @@ class PlanOfSetting(Endpoint):
     @idempotent
     def post(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """How many organizations would get another value, keep their own, or stand below a lock. Nothing is written."""
-        found = find_visible_organization(self.caller, organization)
         values = PlanInput.read(request)
-        with locks_named_for(self.caller):
+        with locks_named_for(self.caller), watch_visible_organization(self.caller, organization) as found:
             flag = check_can_be_set(featureFlagName, found.pk, may_define=may_define(self.caller))
-        if flag is None and values["reset"]:
-            raise unknown_flag(featureFlagName, known_to=found.pk)
-        flag = flag or Flag(key=featureFlagName)
-        if values["reset"]:
-            plan = planning.of_reset(found.subtree, flag, below=values["subtree"])
-        else:
-            plan = planning.of_set(
-                found.subtree, flag, enabled=values["value"], below=Below(values["below"]),
-                only_here=values["reach"] == "here",
-            )  # fmt: skip
-        return Response(PlanSerializer(plan, context=context_of(self.caller, plan)).data)
+            if flag is None and values["reset"]:
+                raise unknown_flag(featureFlagName, known_to=found.pk)
+            flag = flag or Flag(key=featureFlagName)
+            if values["reset"]:
+                plan = planning.of_reset(found.subtree, flag, below=values["subtree"])
+            else:
+                plan = planning.of_set(
+                    found.subtree, flag, enabled=values["value"], below=Below(values["below"]),
+                    only_here=values["reach"] == "here",
+                )  # fmt: skip
+            return Response(PlanSerializer(plan, context=context_of(self.caller, plan)).data)

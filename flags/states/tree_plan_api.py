@@ -21,11 +21,10 @@ from flags.states.plan_serializers import (
     MovePlanSerializer,
     TreeChangeInput,
 )
-from flagsite.core.db.snapshot import snapshot
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization, visible_organizations
+from orgs.access.visible_organizations import visible_organizations, watch_visible_organization
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
 from orgs.tree.admin_sections import PlannedMove
@@ -60,9 +59,8 @@ class PlanOfTreeChange(Endpoint):
 
         Nothing is written.
         """
-        with snapshot():
-            found = find_visible_organization(self.caller, organization)
-            values = TreeChangeInput.read(request)
+        values = TreeChangeInput.read(request)
+        with watch_visible_organization(self.caller, organization, values.get("parent")) as found:
             if "delete" in values:
                 authorized_operations.check_deletion(self.caller, found, subtree=values["subtree"])
                 return Response(planned_deletion(self.caller, found))

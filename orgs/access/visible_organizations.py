@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet, Subquery, Value
 
+from flagsite.core.db.snapshot import snapshot
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
 from orgs.errors import OrganizationAmbiguous, OrganizationNotFound, OutsideOfYourSubtree
@@ -172,6 +173,23 @@ def hold_visible_organization(caller: Caller, organization: OrganizationName) ->
     """
     with transaction.atomic():
         yield hold(lambda: find_visible_organization(caller, organization), *in_trees_to_lock(caller, organization))
+
+
+@contextmanager
+def watch_visible_organization(
+    caller: Caller, organization: OrganizationName, *others: OrganizationName | None
+) -> Iterator[Organization]:
+    """Yield the organization if the caller may see it, for several queries that read its subtree.
+
+    The queries share a `snapshot`. Inside a transaction that has already begun, as with an Idempotency-Key, they see
+    its tree, and those of the `others`, under their shared locks. Raises OrganizationNotFound, OrganizationAmbiguous.
+    """
+    if connection.in_atomic_block:
+        names = in_trees_to_lock(caller, organization, *others)
+        yield hold(lambda: find_visible_organization(caller, organization), *names)
+        return
+    with snapshot():
+        yield find_visible_organization(caller, organization)
 
 
 def hold(find: Callable[[], Organization], *names: int | Reference) -> Organization:

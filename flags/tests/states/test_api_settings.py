@@ -9,11 +9,15 @@ import pytest
 from conftest import Cast, _key
 from flags.definitions import service
 from flags.models import FlagSetting, FlagState
+from flags.states import planning
 from jobs.engine import runner
+from jobs.tests.races.threads import Background
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api
+from orgs.tree import tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.subtrees import Subtree
 
 pytestmark = pytest.mark.django_db
 
@@ -212,3 +216,28 @@ def test_a_lock_turns_the_flag_off_for_the_whitelist_too(api: Api, cast: Cast) -
     assert answer() == (True, "whitelist")
     put(api, cast.acme, False, below="lock")
     assert answer() == (False, "organization")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "plan-1"}])
+def test_a_move_during_a_plan_shows_nobody_the_organizations_of_others(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """A creation or a move may give the numbers of a subtree to others between two queries."""
+    put(api, cast.acme, True)
+    put(api, cast.rome, False)
+    found = planning.of_set
+    moves: list[Background] = []
+
+    def move_first(subtree: Subtree, *args: Any, **more: Any) -> Any:
+        moves.append(Background(lambda: tree_operations.move(organization_id=cast.rome.pk, parent_id=cast.north.pk)))
+        if headers:
+            moves[0].wait_until_blocked()
+        else:
+            moves[0].result()
+        return found(subtree, *args, **more)
+
+    monkeypatch.setattr(planning, "of_set", move_first)
+    plan = api.post(f"{address(cast.south)}/plan", {"value": False}, **headers).json()
+    moves[0].result()
+    assert (plan["organizations"], plan["changed"], plan["own"]) == (2, 1, 1)
