@@ -31,6 +31,7 @@ from flags.evaluation.engine import Unit
 from flags.evaluation.rollout import HASHES, threshold
 from flags.targeting.checks import normalized_rules
 from flags.targeting.rules import rules_of
+from flags.targeting.rules_schema import EXAMPLE_OF_RULES
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text
 
@@ -263,13 +264,7 @@ _SPECS = (
             help_text="Targeting rules. The first that matches decides, before the organization's value.",
         ),
         output=partial(TargetingRules, allow_null=True, help_text=HIDDEN_FROM_BOUND),
-        example=[
-            {
-                "id": "beta-testers",
-                "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}],
-                "serve": {"variant": "on"},
-            }
-        ],
+        example=EXAMPLE_OF_RULES,
         rule=rules.targeting_rules,
         is_kept_by_put=True,  # an old client that does not know this field must not delete the rules
         is_schedulable=True,

@@ -1,4 +1,4 @@
-"""The JSON Schema of targeting rules, for the OpenAPI document. `flags.targeting.checks` checks more than it says."""
+"""The JSON Schema of targeting rules and an example, for OpenAPI. `flags.targeting.checks` checks more than it says."""
 
 from __future__ import annotations
 
@@ -71,3 +71,10 @@ RULES_SCHEMA: dict[str, Any] = {
         },
     },
 }
+EXAMPLE_OF_RULES = [
+    {
+        "id": "beta-testers",
+        "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}],
+        "serve": {"variant": "on"},
+    }
+]
