@@ -124,12 +124,14 @@ def deletion(caller: Caller, organization: Organization) -> Said:
     known = [each for each in plan.flags if each.flag_id in visible]
     effects = []
     if known:
-        sets, locks = sum(each.sets for each in known), sum(each.locks for each in known)
+        numbers = {name: sum(getattr(each, f"{name}s") for each in known) for name in ("set", "lock", "exemption")}
+        nouns = {"set": "setting"}
+        parts = [counted(number, nouns.get(name, name)) for name, number in numbers.items() if number]
         keys = ", ".join(each.key for each in known[:MAX_NAMED_FLAGS])
         more = f" and {_more_flags(len(known) - MAX_NAMED_FLAGS)}" if len(known) > MAX_NAMED_FLAGS else ""
-        effects = [f"{counted(sets, 'setting')} and {counted(locks, 'lock')} will be deleted: of {keys}{more}."]
+        effects = [f"{' and '.join(parts)} of {keys}{more} will be deleted."]
     asked, days = asked_lately(organization.subtree), "in the last 7 days"
-    notes = [f"{counted(asked, 'organization')} of them asked for flags {days}."] if asked else []
+    notes = [f"{asked:,} of these organizations asked for flags {days}."] if asked else []
     if asked is None:
         notes = [f"Nobody has counted in time who has asked for flags {days}."]
     jobs = Figures({}, jobs_under_way(caller, organization.subtree, None))

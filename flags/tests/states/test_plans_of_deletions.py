@@ -86,14 +86,14 @@ def test_the_page_of_a_deletion_says_which_settings_go(cast: Cast) -> None:
     put(cast.oslo)
     put(cast.north, "search", Below.LOCK)
     page = shown(signed_in("admin").get(f"/admin/orgs/organization/{cast.north.pk}/delete/do/"))
-    assert "1 setting and 1 lock will be deleted: of checkout, search." in page
+    assert "1 setting and 1 lock of checkout, search will be deleted." in page
 
 
 def test_the_command_plans_a_deletion_and_refuses_what_was_not_agreed(cast: Cast) -> None:
     put(cast.oslo)
     words = run("delete_organization", "north", "--subtree", "--plan").out
     assert "3 organizations would be deleted" in words
-    assert "1 setting and 0 locks will be deleted: of checkout." in words
+    assert "1 setting of checkout will be deleted." in words
     refused = run("delete_organization", "north", "--subtree", "--at-most", "2")
     assert "would delete 3 organizations" in refused.error
     assert Organization.objects.filter(key="north").exists()

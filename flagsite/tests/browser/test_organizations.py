@@ -113,16 +113,26 @@ def test_an_organization_is_compared_with_another_and_its_history_is_told_in_sen
     assert serious(page) == []
 
 
-def test_an_administrator_moves_with_a_look_ahead(planted: Installation, sign_in: SignIn) -> None:
+def test_an_administrator_moves_with_a_look_ahead_and_keeps_the_values(
+    planted: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    planted.start_worker()
+    planted.manage("set_flag", "east", "search", "on", "--wait")
     page = sign_in("ada")
     page.goto(f"{TREE}2/change/")
     page.get_by_role("link", name="Move").click()
     page.get_by_label("New parent").fill("east")
     page.get_by_role("button", name="Show what would change").click()
     expect(page.locator("#preview")).to_contain_text("3 organizations move below East (east).")
+    expect(page.locator("#preview")).to_contain_text("3 organizations get another stored value of search.")
+    page.get_by_label("Keep the values of flags").check()
+    page.get_by_role("button", name="Move").click()
+    expect(page.locator("#preview")).to_contain_text("West keeps search off as a setting of its own.")
+    picture(page, "move")
     page.get_by_role("button", name="Move").click()
     expect(page.get_by_role("navigation", name="Path")).to_contain_text("East")
     assert planted.sql("SELECT parent_id FROM orgs_organization WHERE id = 2") == [(5,)]
+    expect(page.locator("#flags tbody tr", has_text="search")).to_contain_text("off")
 
 
 def test_a_file_with_faults_is_refused_and_a_good_one_imported(
