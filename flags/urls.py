@@ -7,7 +7,7 @@ from django.urls import path
 from flags.definitions.api import Definitions, OneDefinition, PlanOfDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
-from flags.schedules.api import CancelSchedule, OneSchedule, RetrySchedule, Schedules
+from flags.schedules.api import CancelSchedule, OneSchedule, PlanOfSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
@@ -32,6 +32,7 @@ urlpatterns = [
     path("v1/changes/<id:number>/undo/plan", PlanOfUndo.as_view(), name="plan-of-undo"),
     path("v1/schedules", Schedules.as_view(), name="schedules"),
     path("v1/schedules/<id:schedule_id>", OneSchedule.as_view(), name="schedule"),
+    path("v1/schedules/<id:schedule_id>/plan", PlanOfSchedule.as_view(), name="plan-of-schedule"),
     path("v1/schedules/<id:schedule_id>/cancel", CancelSchedule.as_view(), name="cancel-schedule"),
     path("v1/schedules/<id:schedule_id>/retry", RetrySchedule.as_view(), name="retry-schedule"),
     path(

@@ -148,15 +148,24 @@ def _differing(
     """Return the number of organizations with another answer, and whether it is an estimate."""
     others = before["prerequisites"] != after["prerequisites"]
     needs = bool(before["prerequisites"] or after["prerequisites"])
+    has_rules = bool(before["targeting_rules"] or after["targeting_rules"])
+    for_some = _for_some_users(before, stopped=stopped[0]) != _for_some_users(after, stopped=stopped[1])
     differing, is_estimate = 0.0, False
     for group, count in groups.items():
         shares = [0.0 if stopped[0] else _share(before, group), 0.0 if stopped[1] else _share(after, group)]
         fraction, is_expected = _fraction(shares, before, after, group)
         if others and not any(stopped) and any(shares):  # the prerequisites may be off in some of them
             fraction, is_expected = 1.0, True
+        if for_some and not group.locked and fraction < 1 and min(shares) < 1:  # for users there, if there are any
+            fraction, is_expected = 1.0, True
         differing += count * fraction
-        is_estimate |= bool(fraction) and (is_expected or needs)
+        is_estimate |= bool(fraction) and (is_expected or needs or (has_rules and not group.locked))
     return round(differing), is_estimate
+
+
+def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any]:
+    """Return the whitelist and the targeting rules, which decide for some users before the organization's value."""
+    return (frozenset(), []) if stopped else (frozenset(values["whitelist"]), values["targeting_rules"])
 
 
 def _share(values: Mapping[str, Any], group: Group) -> float:

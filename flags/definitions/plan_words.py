@@ -8,6 +8,7 @@ from typing import Any
 from flags.definitions.definition_plan import DefinitionPlan
 from flagsite.core.words import counted
 
+WHO_DECIDES = "a prerequisite, a targeting rule, the whitelist or a rollout of organizations"
 MAX_TEXT = 120
 """The length of the longest value in a sentence."""
 
@@ -49,5 +50,5 @@ def _answers(plan: DefinitionPlan) -> str:
     get = "gets" if plan.changed == 1 else "get"
     count = f"{plan.changed:,} of {counted(plan.organizations, 'organization')}"
     if plan.is_estimate:
-        return f"About {count} {get} another answer: prerequisites, or a rollout of organizations, decide which."
+        return f"About {count} {get} another answer: {WHO_DECIDES} decides in which."
     return f"{count} {get} another answer."

@@ -170,7 +170,8 @@ class DefinitionPlanSerializer(serializers.Serializer[DefinitionPlan]):
     unchanged = serializers.IntegerField()
     isEstimate = serializers.BooleanField(
         source="is_estimate",
-        help_text="`changed` is an upper bound because of prerequisites, or what a rollout of organizations expects.",
+        help_text="`changed` is an upper bound, because of prerequisites, targeting rules or the whitelist, or what a "
+        "rollout of organizations expects.",
     )
     changes = FieldChangeSerializer(source="fields", many=True, help_text="The fields that would change.")
     environments = serializers.ListField(

@@ -23,6 +23,7 @@ from flags.schedules.agenda import month_of
 from flags.schedules.console import what
 from flags.schedules.forms import ScheduleForm
 from flags.schedules.models import FlagSchedule
+from flags.schedules.schedule_plan import plan_of
 from flags.schedules.selectors import schedules_of
 from flagsite.core.admin.capped_paginator import CappedPaginator
 from flagsite.core.admin.reason_form import ReasonForm
@@ -293,6 +294,7 @@ class FlagScheduleAdmin(OperatorAdmin):
             "what": what(schedule),
             "authors_scope": _authors_scope(schedule, caller),
             "state": _status_words(schedule),
+            "plan": _plan_in_words(schedule, caller),
             "series": series[:MAX_SHOWN_ROWS] if schedule.cron else [],
             "entries": _entries_about(schedule, caller)[:MAX_SHOWN_ROWS],
             "may_cancel": schedule.is_open and self.has_cancel_permission(request),
@@ -348,6 +350,16 @@ def _entries_about(schedule: FlagSchedule, caller: Caller) -> QuerySet[AuditEntr
     if caller.organization_id is None or visible_organizations(caller).filter(pk=schedule.organization_id).exists():
         return entries
     return entries.filter(actor=schedule.created_by)
+
+
+def _plan_in_words(schedule: FlagSchedule, caller: Caller) -> list[str]:
+    """Return what an open change would do now; nothing if the person may not make such a change."""
+    if not schedule.is_open or not caller.may(Role.EDITOR):
+        return []
+    try:
+        return plan_of(caller, schedule).in_words
+    except FlagsiteError:
+        return []
 
 
 def _status_words(schedule: FlagSchedule) -> str:

@@ -14,8 +14,16 @@ from flags.definitions.rules import LONGEST_BODY
 from flags.schedules import plan, schedule_operations, selectors
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
-from flags.schedules.serializers import NewSchedule, ScheduledSerializer, ScheduleFilters, ScheduleSerializer
+from flags.schedules.schedule_plan import plan_of
+from flags.schedules.serializers import (
+    NewSchedule,
+    ScheduledSerializer,
+    ScheduleFilters,
+    SchedulePlanSerializer,
+    ScheduleSerializer,
+)
 from flags.schedules.time_parsing import parse_time
+from flags.states.setting_api import context_of
 from flagsite.core import actor
 from flagsite.core.api.input import ReasonInput
 from orgs.access.caller import Caller
@@ -92,6 +100,27 @@ class CancelSchedule(Endpoint):
         schedule = selectors.schedule_for(self.caller, schedule_id)
         cancelled = schedule_operations.cancel(schedule_id=schedule.pk, by=self.caller.name)
         return Response(ScheduleSerializer(cancelled).data)
+
+
+class PlanOfSchedule(Endpoint):
+    """The plan of a scheduled change."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+
+    @extend_schema(
+        operation_id="planSchedule",
+        summary="Plan a scheduled change as if it were due now",
+        request=ReasonInput,
+        responses=SchedulePlanSerializer,
+        tags=["schedules"],
+    )
+    @idempotent
+    def post(self, request: Request, schedule_id: int) -> Response:
+        """What the change would do if it were due now, or why it would fail. Nothing is written."""
+        ReasonInput.read(request)
+        plan = plan_of(self.caller, selectors.schedule_for(self.caller, schedule_id))
+        context = context_of(self.caller, plan.setting) if plan.setting else {}
+        return Response(SchedulePlanSerializer(plan, context=context).data)
 
 
 class RetrySchedule(Endpoint):

@@ -13,10 +13,13 @@ from rest_framework.exceptions import ValidationError
 from flags.definitions.fields import FIELDS
 from flags.definitions.json_fields import TrueOrFalse
 from flags.definitions.models import FLAG_KEY
+from flags.definitions.serializers import DefinitionPlanSerializer
 from flags.schedules.backoff import MAX_RETRIES_LIMIT
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flags.schedules.schedulable import BELOW, HERE
+from flags.schedules.schedule_plan import SchedulePlan
+from flags.states.plan_serializers import PLANNED, PlanSerializer
 from flags.states.setting_rules import Below
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
@@ -309,6 +312,23 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
 
     def get_authorGone(self, schedule: FlagSchedule) -> str | None:  # noqa: N802
         return schedule.author_gone or None
+
+
+@extend_schema_serializer(
+    component_name="SchedulePlan",
+    examples=[
+        OpenApiExample(
+            "A set", value={"scheduleId": names.PLANNED_ID, "setting": PLANNED, "definition": None, "refused": None}
+        )
+    ],
+)
+class SchedulePlanSerializer(serializers.Serializer[SchedulePlan]):
+    """What a scheduled change would do if it were due now. Nothing was written."""
+
+    scheduleId = serializers.IntegerField(source="schedule.pk")
+    setting = PlanSerializer(allow_null=True, help_text="Of a change of an organization.")
+    definition = DefinitionPlanSerializer(allow_null=True, help_text="Of a change of a definition.")
+    refused = serializers.CharField(allow_null=True, help_text="Why the change would fail. Null: it would be applied.")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("One", value={"schedules": [PENDING]}, status_codes=[201])])

@@ -7,6 +7,8 @@ from typing import Any
 
 from flags.definitions import plan_words
 from flags.definitions.definition_plan import DefinitionPlan
+from flags.states import effect_words
+from flags.states.planning import Plan
 from flags.states.setting_rules import LOCK
 from flags.undoing.undone import DEFINITION, MOVE, SETTING, Restored, Undone, UndoPlan
 from flagsite.core.words import counted
@@ -19,8 +21,10 @@ def effect_in_words(plan: UndoPlan) -> Sequence[str]:
     """Return sentences on how many organizations would change."""
     if isinstance(plan.effect, DefinitionPlan):
         return plan_words.effect_in_words(plan.effect)
+    if isinstance(plan.effect, Plan):
+        return effect_words.sentences(plan.effect.effect)
     get = "gets" if plan.changed == 1 else "get"
-    return [f"{plan.changed:,} of {counted(plan.organizations, 'organization')} {get} another value."]
+    return [f"{plan.changed:,} of {counted(plan.organizations, 'organization')} {get} another value of a flag."]
 
 
 def restored_in_words(plan: UndoPlan, restored: Restored) -> tuple[str, str]:

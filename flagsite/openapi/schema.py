@@ -23,7 +23,15 @@ from orgs.idempotency.stored_answers import REPLAYED_HEADER
 from orgs.tree.reference_fields import REFERENCE_FORMAT
 
 WRITE_METHODS = {"post", "put", "patch", "delete"}
-READS = {"checkFlagByBody", "explainFlagByBody", "planDefinition", "planSetting", "planTreeChange", "planUndo"}
+READS = {
+    "checkFlagByBody",
+    "explainFlagByBody",
+    "planDefinition",
+    "planSchedule",
+    "planSetting",
+    "planTreeChange",
+    "planUndo",
+}
 """Operations with a method of writes that change nothing."""
 LOOKS_BACK_BY_BODY = "explainFlagByBody"
 """The operation whose body may name a past moment."""

@@ -9,16 +9,21 @@ from django.core.management.base import CommandParser
 
 from flags.schedules.console import documents_of, schedules_table
 from flags.schedules.models import FlagSchedule
-from flags.schedules.selectors import matching
+from flags.schedules.schedule_plan import plan_of
+from flags.schedules.selectors import matching, schedule_for
+from flags.schedules.serializers import SchedulePlanSerializer
+from flags.states.setting_api import context_of
 from flagsite.core.console.arguments import count, row_id, when
-from flagsite.core.console.command import Answer, OperatorCommand
+from flagsite.core.console.command import Answer, OperatorCommand, me
+from orgs.access.caller import Caller
+from orgs.access.models import Role
 from orgs.access.visible_organizations import id_to_filter_by
 
 MAX_LIMIT = 10_000
 
 
 class Command(OperatorCommand):
-    help = "List scheduled changes, newest first."
+    help = "List scheduled changes, newest first, or say what one of them would do now."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("--status", choices=FlagSchedule.Status.values, type=str.lower, default="")
@@ -29,12 +34,15 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--from", dest="since", type=when, metavar="TIME", help="scheduled at this time or later")
         parser.add_argument("--to", dest="until", type=when, metavar="TIME", help="scheduled before this time")
+        parser.add_argument("--plan", type=row_id, metavar="ID", help="only say what this change would do now")
         parser.add_argument("--limit", type=count(1, MAX_LIMIT), default=50, metavar="N", help="default: 50")
 
     def answer(
         self, *, status: str, organization: str | None, flag: str, series: int | None, since: datetime | None,
-        until: datetime | None, limit: int, **options: Any,
+        until: datetime | None, limit: int, plan: int | None, **options: Any,
     ) -> Answer:  # fmt: skip
+        if plan is not None:
+            return _plan(plan)
         organization_id = id_to_filter_by(None, organization) if organization else None
         matches = matching(
             FlagSchedule.objects.all(), status=status, organization_id=organization_id, flag=flag, series_id=series,
@@ -46,3 +54,11 @@ class Command(OperatorCommand):
         if more:
             output.append(f"There are more than {limit:,}. A higher --limit shows more.")
         return Answer({"results": documents_of(schedules), "more": more}, output)
+
+
+def _plan(schedule_id: int) -> Answer:
+    caller = Caller(me(), Role.ADMIN)
+    plan = plan_of(caller, schedule_for(caller, schedule_id))
+    context = context_of(caller, plan.setting) if plan.setting else {}
+    document = dict(SchedulePlanSerializer(plan, context=context).data)
+    return Answer(document, [*plan.in_words, "Nothing was written."])

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 
 from flags.definitions.models import Flag
 from flags.states import planning, selectors
+from flags.states.effect_words import of_settings_below
 from flags.states.effects import Effect
 from flags.states.organization_settings import locks_named_for
 from flags.states.plan_figures import figures
@@ -119,17 +120,13 @@ def _plan(where: Organization, key: str, *, enabled: bool, below: Below, only_he
 
 def plan_in_words(where: Organization, effect: Effect, notes: Iterable[str] = ()) -> list[RenderableType]:
     """Return the lines that say what a change would do."""
-    lines: list[RenderableType] = [
+    return [
         f"{counted(effect.organizations, 'organization')} at and below {where.key} (id {where.pk}):",
         f"{effect.changed:,} get another stored value, and {effect.unchanged:,} keep theirs.",
+        *of_settings_below(effect),
+        *notes,
+        "Nothing was written.",
     ]
-    if effect.own:
-        lines.append(f"{counted(effect.own, 'organization')} below with an own setting that counts.")
-    if effect.masked:
-        lines.append(f"{counted(effect.masked, 'organization')} below with an own setting that a lock masks.")
-    if effect.ended:
-        lines.append(f"{counted(effect.ended, 'setting')} below would end.")
-    return [*lines, *notes, "Nothing was written."]
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:

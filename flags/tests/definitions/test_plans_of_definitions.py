@@ -129,6 +129,23 @@ def test_prerequisites_make_an_estimate_unless_they_stop_the_flag(api: Api) -> N
     assert planned(api, killed=True)["changed"] == 0
 
 
+def test_the_whitelist_and_targeting_rules_count_wherever_no_lock_decides(api: Api, cast: Cast) -> None:
+    set_(cast.acme, False, Below.LOCK)
+    rules = [
+        {"id": "pro", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}], "serve": {"variant": "on"}}
+    ]
+    for values in ({"userWhitelist": ["ada"]}, {"rules": rules}):
+        plan = planned(api, **values)
+        assert (plan["changed"], plan["isEstimate"]) == (2, True), "Rival and its store"
+        api.patch(PATH, values)
+        stopped = planned(api, killed=True)
+        assert (stopped["changed"], stopped["isEstimate"]) == (2, True)
+        assert planned(api, description="text")["changed"] == 0
+        api.patch(PATH, {"userWhitelist": [], "rules": []})
+    api.patch(PATH, {"enabled": True})
+    assert planned(api, userWhitelist=["ada"])["changed"] == 0, "everybody has it already"
+
+
 def test_flags_that_need_it_are_named_if_their_answers_may_change(api: Api) -> None:
     for key, needs, archived in (("a", "checkout", False), ("b", "a", False), ("c", "checkout", True)):
         Flag.objects.create(key=key, archived=archived).prerequisites.set([Flag.objects.get(key=needs)])

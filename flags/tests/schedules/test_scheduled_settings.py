@@ -16,9 +16,11 @@ from flags.states.models import FlagSetting
 from flags.states.set_flag import set_flag
 from flags.states.setting_rules import Below
 from flags.tests.schedules.plans import YEAR, as_of, let_come
+from orgs.access.models import AccessKey, Role
 from orgs.tests.api import Api, kind_of
 from orgs.tests.commands import run
 from orgs.tests.people import shown, signed_in
+from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
 PATH = "/v1/schedules"
@@ -170,3 +172,46 @@ def test_the_form_and_the_command_schedule_locks_and_resets(api: Api, cast: Cast
     words = run("schedule_flag", "oslo", "checkout", "off", "--below", "lock", "--at", "1h").out
     assert "checkout will be locked off for oslo" in words
     assert run("schedule_flag", "oslo", "checkout", "reset", "--at", "1h", "--json").document["apply"]["reset"] is True
+
+
+def test_the_plan_tells_what_a_change_would_do_now(api: Api, cast: Cast) -> None:
+    set_(cast.oslo, True)
+    (schedule,) = planned(api, cast.north, {"enabled": True, "below": "keep"})
+    plan = api.post(f"{PATH}/{schedule.pk}/plan").json()
+    assert (plan["scheduleId"], plan["definition"], plan["refused"]) == (schedule.pk, None, None)
+    assert (plan["setting"]["organizations"], plan["setting"]["changed"], plan["setting"]["own"]) == (3, 2, 1)
+    (reset,) = planned(api, cast.north, {"reset": True, "subtree": True})
+    assert api.post(f"{PATH}/{reset.pk}/plan").json()["setting"]["changed"] == 1
+    body = {"featureFlagName": "checkout", "apply": {"enabled": True}, "scheduledAt": TOMORROW.isoformat()}
+    definition = api.post(PATH, body).json()["schedules"][0]["id"]
+    answer = api.post(f"{PATH}/{definition}/plan").json()
+    assert (answer["setting"], answer["definition"]["changed"]) == (None, 7)
+    assert settings() == {"oslo": ("set", True, False)}
+    page = shown(signed_in("operator").get(f"/admin/flags/flagschedule/{schedule.pk}/change/"))
+    assert "2 of 3 organizations get another value." in page
+    assert run("schedules", "--plan", definition).lines[1] == "7 of 8 organizations get another answer."
+
+
+def test_the_plan_says_why_a_change_would_fail(api: Api, cast: Cast) -> None:
+    (schedule,) = planned(api, cast.oslo, {"enabled": True})
+    set_(cast.acme, False, Below.LOCK)
+    refused = api.post(f"{PATH}/{schedule.pk}/plan").json()
+    assert (refused["setting"], "is locked by the organization" in refused["refused"]) == (None, True)
+    api.post(f"{PATH}/{schedule.pk}/cancel")
+    assert api.post(f"{PATH}/{schedule.pk}/plan").json()["refused"] == "The scheduled change is cancelled."
+    (other,) = planned(api, cast.rome, {"reset": True})
+    Flag.objects.all().delete()
+    assert "no longer exists" in api.post(f"{PATH}/{other.pk}/plan").json()["refused"]
+
+
+def test_who_has_lost_the_organization_or_may_not_define_flags_gets_no_plan(api: Api, cast: Cast) -> None:
+    north = Api(AccessKey.objects.create_key(name="n", role=Role.EDITOR, organization=cast.north)[1])
+    (schedule,) = planned(north, cast.oslo, {"enabled": True})
+    assert north.post(f"{PATH}/{schedule.pk}/plan").status_code == 200
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    assert north.get(f"{PATH}/{schedule.pk}").status_code == 200
+    assert kind_of(north.post(f"{PATH}/{schedule.pk}/plan")) == "organization-not-found"
+    refused = api.post(f"{PATH}/{schedule.pk}/plan").json()["refused"]
+    assert "may no longer make it" in refused
+    page = signed_in("operator", bound_to=cast.north).get(f"/admin/flags/flagschedule/{schedule.pk}/change/")
+    assert "What it would do now" not in shown(page)

@@ -173,6 +173,7 @@ ROLES = {
     "v1/changes/<id:number>/undo/plan": "POST editor",
     "v1/schedules": "GET reader POST editor",
     "v1/schedules/<id:schedule_id>": "GET reader",
+    "v1/schedules/<id:schedule_id>/plan": "POST editor",
     "v1/schedules/<id:schedule_id>/cancel": "POST editor",
     "v1/schedules/<id:schedule_id>/retry": "POST operator",
     "<top_organization:orgId>/<str:featureFlagName>": "GET reader",
