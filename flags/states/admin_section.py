@@ -40,6 +40,7 @@ from orgs.access.visible_organizations import (
     find_visible_organization,
     hold_visible_organization,
     visible_organizations,
+    watch_visible_organization,
 )
 from orgs.errors import OrganizationNotFound
 from orgs.tree.admin_sections import OrganizationSection
@@ -246,12 +247,12 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
     The fingerprint does not contain the figures of the preview. While a propagation runs, the figures change all the
     time, and nobody could confirm a change before the job has ended.
     """
-    with locks_named_for(caller):
+    with locks_named_for(caller), watch_visible_organization(caller, organization.pk) as found:
         if values["enabled"] in (EXEMPT, NOT_EXEMPT):
-            result = preview.exemption(organization, values["flag"], is_exempt=values["enabled"] == EXEMPT)
+            result = preview.exemption(found, values["flag"], is_exempt=values["enabled"] == EXEMPT)
         else:
             result = preview.switch(
-                organization, values["flag"], enabled=values["enabled"], below=values["below"],
+                found, values["flag"], enabled=values["enabled"], below=values["below"],
                 only_here=values["only_here"], may_define=may_define(caller),
             )  # fmt: skip
     fingerprint = fingerprint_of(

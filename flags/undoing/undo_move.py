@@ -13,11 +13,14 @@ from flags.states.move_planning import of_move
 from flags.states.planning import ANYTHING, Agreed
 from flags.undoing.undone import MOVE, LeftAlone, Restored, UndoableChange, Undone, UndoPlan
 from flagsite.core import actor
-from flagsite.core.db.snapshot import snapshot
 from jobs.engine.models import Job
 from orgs.access.caller import Caller
 from orgs.access.models import Role
-from orgs.access.visible_organizations import find_visible_organization, in_trees_to_lock
+from orgs.access.visible_organizations import (
+    find_visible_organization,
+    in_trees_to_lock,
+    watch_visible_organization,
+)
 from orgs.errors import OrganizationNotFound, RoleNeeded
 from orgs.tree import authorized_operations, locks
 from orgs.tree.large_changes import StartedJob
@@ -48,9 +51,10 @@ class ChangedPlace(UndoableChange):
         return f"moved {self.organization.name}"
 
     def plan(self) -> UndoPlan:
-        with snapshot():
+        parent = self._placement.parent_id
+        with watch_visible_organization(self._caller, self.organization.pk, parent):
             organization = self._find()
-            parent_id = authorized_operations.check_move(self._caller, organization, self._placement.parent_id)
+            parent_id = authorized_operations.check_move(self._caller, organization, parent)
             plan = of_move(organization.subtree, parent_id)
         restored = Restored(organization.parent_id, parent_id, organization_id=organization.pk)
         return UndoPlan(
