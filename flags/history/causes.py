@@ -40,7 +40,7 @@ SELECT asked.flag_id, change.job_id, change.requested_by, change.kind, change.cr
        AS asked (organization_id, flag_id, number), LATERAL (
        SELECT * FROM flags_change  -- index change_on_organization
         WHERE organization_id = asked.organization_id AND flag_id = asked.flag_id AND number = asked.number
-        LIMIT 1) change
+        ORDER BY id LIMIT 1) change
 """
 SAYS_NO_REASON = frozenset({MOVE, EXEMPT})
 """The kinds of changes whose reason the setting does not have, because it keeps the reason of its value."""

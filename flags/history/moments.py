@@ -46,10 +46,14 @@ def present_moment() -> Moment:
 
 
 CLOCK = "SELECT clock_timestamp(), (SELECT min(begins_at) FROM flags_historybegin)"
-# A change writes several rows, each a little later than the one before, and holds its locks all the time.
+# A change writes several rows, each a little later than the one before, and holds its locks all the time. A creation
+# below its organization writes rows with its number too, and much later (`flags.states.inheritance`).
 MOMENT_OF_CHANGE = f"""
 SELECT max(moment)
-  FROM (SELECT created_at, organization_id FROM flags_change WHERE number = %(number)s
+  FROM (SELECT created_at, organization_id FROM flags_change change
+         WHERE number = %(number)s AND (kind <> 'move' OR EXISTS (
+               SELECT FROM flags_formerplacement moved
+                WHERE moved.replaced_by = change.number AND moved.organization_id = change.organization_id))
          UNION ALL
         SELECT replaced_at, organization_id FROM flags_replacedsetting WHERE replaced_by = %(number)s
          UNION ALL

@@ -78,11 +78,6 @@ def evaluated(definitions: Mapping[str, PastDefinition]) -> dict[str, Definition
     return {key: past.definition for key, past in definitions.items()}
 
 
-def changed_fields(earlier: PastDefinition, later: PastDefinition) -> list[str]:
-    """Return the names in JSON of the fields that differ between two versions, in the order of the fields."""
-    return [spec.wire_name for name, spec in FIELDS.items() if earlier.values.get(name) != later.values.get(name)]
-
-
 def _load(moment: Moment, ids: Iterable[int], keys: Iterable[str]) -> dict[str, PastDefinition]:
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at, "ids": list(ids), "keys": list(keys)})

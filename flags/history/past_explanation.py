@@ -33,7 +33,7 @@ SELECT place.id, change.number, change.enabled, change.source_id, change.job_id,
   FROM unnest(%(ids)s::bigint[]) AS place (id), LATERAL (  -- index change_on_organization
        SELECT * FROM flags_change
         WHERE organization_id = place.id AND flag_id = %(flag)s AND created_at <= %(at)s
-        ORDER BY number DESC LIMIT 1) change
+        ORDER BY number DESC, id LIMIT 1) change
 """
 
 

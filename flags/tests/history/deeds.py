@@ -36,6 +36,11 @@ DEEDS = (
     "keep", "keep", "overwrite", "lock", "here", "reset", "reset subtree", "exempt", "no longer exempt",
     "move", "rename", "create", "delete", "define",
 )  # fmt: skip
+RULE = {
+    "id": "first-user",
+    "clauses": [{"attribute": "targetingKey", "op": "in", "values": ["user-1"]}],
+    "serve": {"variant": "off"},
+}
 Answers = dict[int, dict[int, tuple[Any, ...]]]
 """By organization and flag: value, stored value, source, rule and words, and the steps of an evaluation."""
 
@@ -102,6 +107,8 @@ def _told(state: EffectiveState) -> tuple[Any, ...]:
 def _do(deed: str, chance: random.Random, step: int) -> bool:
     """Do a deed. Returns whether it was a change with a number."""
     ids = list(Organization.objects.order_by("id").values_list("pk", flat=True))
+    if not ids:  # all were deleted
+        ids = [tree_operations.create(name="root", key=f"root-{step}").pk]
     organization_id, other_id = chance.choice(ids), chance.choice(ids)
     change: dict[str, Any] = {"organization_id": organization_id, "flag_key": chance.choice(FLAGS)}
     deeds: dict[str, Callable[[], Any]] = {
@@ -137,6 +144,7 @@ def _define(key: str, chance: random.Random) -> Any:
         {"environments": {"staging": True} if chance.random() < 0.5 else {}},
         {"whitelist": ["user-1"] if chance.random() < 0.5 else []},
         {"prerequisites": [other] if chance.random() < 0.5 else []},
+        {"targeting_rules": [RULE] if chance.random() < 0.5 else []},
         {"rollout_percentage": chance.choice([None, 0, 33, 66]), "rollout_unit": "organization"},
     ])  # fmt: skip
     before = service.flag_called(key).version

@@ -19,6 +19,7 @@ from jobs.operations import cleanup
 from jobs.tests.engine_steps import LONG_AGO
 from orgs.access.models import Role
 from orgs.tests.api import Api, kind_of
+from orgs.tests.trees import import_rows
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
 
@@ -255,6 +256,27 @@ def test_a_bound_caller_can_name_only_changes_that_it_may_see(bound: Api, cast: 
     own = set_(cast.oslo, enabled=False)
     assert kind_of(one(bound, cast.oslo, number)) == "invalid-moment"
     assert one(bound, cast.oslo, own).status_code == 200
+
+
+def test_a_bound_caller_cannot_tell_a_flag_of_others_from_none(bound: Api, cast: Cast) -> None:
+    set_flag(organization_id=cast.rome.pk, flag_key="unheard-of", enabled=True)
+    at = now()
+    answers = [bound.get(f"/{cast.oslo.pk}/{key}", at=at) for key in ("unheard-of", "nowhere-set")]
+    first, second = (answer.json()["detail"].replace("nowhere-set", "unheard-of") for answer in answers)
+    assert first == second
+    assert {answer.status_code for answer in answers} == {404}
+
+
+def test_a_change_keeps_its_moment_when_organizations_are_created_below_it(api: Api, cast: Cast, settings: Any) -> None:
+    settings.FLAGS_INLINE_ROWS = 0
+    number = set_(cast.acme, enabled=True, reason="the launch")
+    between = now()
+    import_rows(*(f"new-{each},New,{cast.acme.key}" for each in range(3)))
+    run_jobs()
+    assert Change.objects.filter(number=number).count() > 1
+    past = one(api, cast.acme, number).json()["past"]
+    assert past["at"] < between
+    assert (past["requestedBy"], past["reason"]) == ("olga", "the launch")
 
 
 def test_pages_of_a_past_moment_follow_each_other(api: Api, cast: Cast) -> None:
