@@ -13,10 +13,10 @@ COUNT_SECONDS = 4.0
 """The time limit for a query, because a person waits for the result."""
 
 
-def rows_in_time(sql: str, parameters: dict[str, Any]) -> list[Any] | None:
-    """Return the rows of the query, or None if it takes longer than COUNT_SECONDS."""
+def rows_in_time(sql: str, parameters: dict[str, Any], *, seconds: float | None = None) -> list[Any] | None:
+    """Return the rows of the query, or None if it takes longer than this number of seconds, or COUNT_SECONDS."""
     try:
-        with _time_limit(), connection.cursor() as cursor:
+        with _time_limit(COUNT_SECONDS if seconds is None else seconds), connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return cursor.fetchall()
     except OperationalError as error:
@@ -26,10 +26,10 @@ def rows_in_time(sql: str, parameters: dict[str, Any]) -> list[Any] | None:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def _time_limit(seconds: float) -> Iterator[None]:
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {round(COUNT_SECONDS * 1000)}")
+            cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
         yield
         with connection.cursor() as cursor:  # an outer transaction continues without the limit
             cursor.execute("SET LOCAL jit TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT")

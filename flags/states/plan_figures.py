@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from flags.insights import time_limit
 from flags.insights.time_limit import rows_in_time
 from flags.insights.usage_store import beginning_of
 from flags.states import propagation, recalculation
@@ -23,20 +25,16 @@ OF_TREES = [
     propagation.KIND, recalculation.KIND, move_job.KIND, deletion_job.KIND, import_job.KIND,
 ]  # fmt: skip
 """The kinds of jobs that change flag states or the tree."""
-# One lookup by primary key for each organization that changes and each flag, and one for evaluations of all flags. An
-# array with all starts tells by a binary search whether an organization changes. Each flag has a stretch of numbers.
+# The numbers at which organizations begin or cease to change are an array, in which a binary search finds the place of
+# each organization.
 ASKED = f"""
-SELECT flag.place, count(DISTINCT used.organization_id)
-  FROM unnest(%(flags)s::bigint[], %(since)s::timestamptz[]) WITH ORDINALITY AS flag (id, since, place)
-  JOIN flags_flaguse used ON used.flag_id IN (flag.id, 0) AND used.last_evaluated_at >= flag.since
-  JOIN orgs_organization organization ON organization.id = used.organization_id
- WHERE {is_in_subtree("organization")}
-   AND (%(changes)s::boolean[])[width_bucket(
-           flag.place * %(stretch)s::numeric + {start_of("organization")}, %(starts)s::numeric[])]
- GROUP BY flag.place
+SELECT count(DISTINCT used.organization_id)
+  FROM flags_flaguse used JOIN orgs_organization organization ON organization.id = used.organization_id
+ WHERE used.flag_id = ANY(ARRAY[%(flag)s, 0]::bigint[]) AND used.last_evaluated_at >= %(since)s
+   AND {is_in_subtree("organization")}
+   AND (%(changes)s::boolean[])[width_bucket({start_of("organization")}, %(starts)s::bigint[])]
 """  # noqa: S608 - no input in it
-STRETCH = 10**20
-"""More than any number of the nested set."""
+MAX_COUNTED_FLAGS = 100
 UNDER_WAY = f"""
 SELECT DISTINCT COALESCE(job.parent_job_id, job.id)
   FROM jobs_job job
@@ -59,16 +57,16 @@ class Figures:
     """What a plan tells beside the effect.
 
     `asked` has, for each flag by its id, how many of the organizations that get another value have asked for the flag
-    in the last DAYS days. It is None if there is too much to count. `jobs` has the ids of open jobs that touch the
-    subtree and the flags, and that the caller may see; MAX_JOBS at most.
+    in the last DAYS days; None if there was too much to count in `time_limit.COUNT_SECONDS`. `jobs` has the ids of open
+    jobs that touch the subtree and the flags, and that the caller may see; MAX_JOBS at most.
     """
 
-    asked: dict[int, int] | None
+    asked: dict[int, int | None]
     jobs: list[int]
 
     def asked_for(self, flag_id: int) -> int | None:
         """Return the figure of one flag; None if it was not counted."""
-        return None if self.asked is None else self.asked.get(flag_id, 0)
+        return self.asked.get(flag_id, 0)
 
 
 def figures(
@@ -78,24 +76,34 @@ def figures(
 
     `flag_ids` are the flags whose jobs count; None: those of all flags.
     """
-    return Figures(_asked(subtree, changes), jobs_under_way(caller, subtree, flag_ids))
+    return Figures(_asked(changes), jobs_under_way(caller, subtree, flag_ids))
 
 
-def _asked(subtree: Subtree, changes: Sequence[FlagChanges]) -> dict[int, int] | None:
-    counted = [each for each in changes if each.flag.pk and any(is_changed for _, is_changed in each.starts)]
-    if not counted:
-        return {}
-    week = timezone.now() - timedelta(days=DAYS)
+def _asked(changes: Sequence[FlagChanges]) -> dict[int, int | None]:
+    """Count for each flag, until the time for all of them together is over."""
+    began, week = time.monotonic(), timezone.now() - timedelta(days=DAYS)
+    asked: dict[int, int | None] = {each.flag.pk: None for each in changes}
+    for each in changes[:MAX_COUNTED_FLAGS]:
+        left = time_limit.COUNT_SECONDS - (time.monotonic() - began)
+        if left <= 0:
+            break
+        asked[each.flag.pk] = _asked_for(each, week, left)
+    return asked
+
+
+def _asked_for(changes: FlagChanges, week: datetime, seconds: float) -> int | None:
+    flag = changes.flag
+    if not flag.pk or not any(is_changed for _, is_changed in changes.starts):
+        return 0
     parameters = {
-        "flags": [each.flag.pk for each in counted],
-        "since": [max(week, beginning_of(each.flag)) for each in counted],
-        "starts": [place * STRETCH + start for place, each in enumerate(counted, 1) for start, _ in each.starts],
-        "changes": [is_changed for each in counted for _, is_changed in each.starts],
-        "stretch": STRETCH,
-        **subtree.parameters(),
+        "flag": flag.pk,
+        "since": max(week, beginning_of(flag)),
+        "starts": [start for start, _ in changes.starts],
+        "changes": [is_changed for _, is_changed in changes.starts],
+        **changes.subtree.parameters(),
     }
-    rows = rows_in_time(ASKED, parameters)
-    return None if rows is None else {counted[place - 1].flag.pk: count for place, count in rows}
+    rows = rows_in_time(ASKED, parameters, seconds=seconds)
+    return None if rows is None else int(rows[0][0])
 
 
 def jobs_under_way(caller: Caller, subtree: Subtree, flag_ids: Sequence[int] | None) -> list[int]:
