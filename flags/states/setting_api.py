@@ -205,8 +205,8 @@ class PlanOfSetting(Endpoint):
     @idempotent
     def post(self, request: Request, organization: Reference, featureFlagName: str) -> Response:  # noqa: N803
         """How many organizations would get another value, keep their own, or stand below a lock. Nothing is written."""
-        values = PlanInput.read(request)
         with locks_named_for(self.caller), watch_visible_organization(self.caller, organization) as found:
+            values = PlanInput.read(request)
             flag = check_can_be_set(featureFlagName, found.pk, may_define=may_define(self.caller))
             if flag is None and values["reset"]:
                 raise unknown_flag(featureFlagName, known_to=found.pk)

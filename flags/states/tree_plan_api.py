@@ -24,7 +24,11 @@ from flags.states.plan_serializers import (
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
-from orgs.access.visible_organizations import visible_organizations, watch_visible_organization
+from orgs.access.visible_organizations import (
+    find_visible_organization,
+    visible_organizations,
+    watch_visible_organization,
+)
 from orgs.idempotency.stored_answers import idempotent
 from orgs.tree import authorized_operations
 from orgs.tree.admin_sections import PlannedMove
@@ -59,6 +63,7 @@ class PlanOfTreeChange(Endpoint):
 
         Nothing is written.
         """
+        find_visible_organization(self.caller, organization)  # otherwise nobody learns what the body lacks
         values = TreeChangeInput.read(request)
         with watch_visible_organization(self.caller, organization, values.get("parent")) as found:
             if "delete" in values:

@@ -125,7 +125,9 @@ class ChangedSettings(UndoableChange):
 
     @property
     def in_words(self) -> str:
-        return f"gave {self._change.flag.key} the value {self._change.value_in_words} on {self.organization.name}"
+        verb = {SET: "set", LOCK: "locked"}.get(self._change.kind)
+        value = f" {self._change.value_in_words}" if verb else ""
+        return f"{verb or 'reset'} {self._change.flag.key}{value} for {self.organization.name}"
 
     def plan(self) -> UndoPlan:
         flag = self._change.flag

@@ -270,7 +270,7 @@ def test_an_entry_of_the_audit_log_leads_to_the_page_that_undoes_its_change(cast
     page = shown(client.get(f"/admin/orgs/auditentry/{entry.pk}/change/"))
     address = f"/admin/flags/flag/undo/{entry.details['changeNumber']}/"
     assert f'href="{address}"' in page
-    assert "gave <strong>checkout</strong> the value on on Acme" in shown(client.get(address))
+    assert "set checkout on for Acme. The undo restores" in shown(client.get(address))
     done = client.post(address, {"reason": "the wrong region"}, follow=True)
     assert f"Change {entry.details['changeNumber']} is undone: 2 settings restored." in shown(done)
     while runner.run_next("propagation"):
