@@ -97,6 +97,8 @@ class PathEntry:
     setting: OwnSetting | None
     decides: bool = False
     why: str = ""
+    is_gone: bool = False
+    """Whether it was deleted since the moment that the entry tells of."""
 
 
 def check(*, key: str, organization_id: int | None, context: EvaluationContext, for_client: bool = False) -> Checked:

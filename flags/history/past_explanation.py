@@ -70,7 +70,7 @@ def _entries(path: PastPath, flag_id: int) -> list[PathEntry]:
         entries.append(
             PathEntry(
                 place.id, place.key, place.name, value.enabled, value.number or None, value.source_id, None, None,
-                changes.get(place.id), _own(own.get(place.id)),
+                changes.get(place.id), _own(own.get(place.id)), is_gone=place.is_gone,
             )
         )  # fmt: skip
     return entries

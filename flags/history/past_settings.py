@@ -44,13 +44,15 @@ class PastSetting:
 class PastPath:
     """The path of an organization as it was then, root first, with the settings on it by flag, root first too.
 
-    `seen` is the number of organizations at its lower end that the caller may see.
+    `seen` is the number of organizations at its lower end that the caller may see. `is_bound` says whether the caller
+    has a scope, and so does not see who has defined flags.
     """
 
     moment: Moment
     places: Sequence[PastPlace]
     settings: Mapping[int, Sequence[PastSetting]]
     seen: int
+    is_bound: bool
 
     @property
     def organization_id(self) -> int:
@@ -130,7 +132,9 @@ def past_path(
     if caller.organization_id is not None and caller.organization_id not in ids:
         raise OrganizationNotFound(f"The organization {organization_id} was not in your part of the tree at {moment}.")
     above = 0 if caller.organization_id is None else ids.index(caller.organization_id)
-    return PastPath(moment, places, _settings(places, moment, flag_ids), len(places) - above)
+    return PastPath(
+        moment, places, _settings(places, moment, flag_ids), len(places) - above, caller.organization_id is not None
+    )
 
 
 def _settings(

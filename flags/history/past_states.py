@@ -27,7 +27,7 @@ class PastState(EffectiveState):
     version: int = 1
     """The version of the definition that held then."""
     defined_by: str = ""
-    """Who had written this version."""
+    """Who had written this version; empty for a caller with a scope."""
 
     @property
     def past(self) -> PastState:
@@ -79,6 +79,7 @@ def _states(
     for key in keys:
         definition, cause = definitions[key].definition, caused.get(definitions[key].definition.id)
         state = context.states.get(definition.id)
+        author = "" if path.is_bound else definitions[key].updated_by
         states.append(
             PastState(
                 definition.id, key, path.organization_id, values.of(key),
@@ -86,7 +87,7 @@ def _states(
                 None if state is None else state.source_id,
                 cause.job_id if cause and state else None,
                 cause.settled_at if cause and state and not cause.settling else None,
-                moment=path.moment, cause=cause, version=definition.version, defined_by=definitions[key].updated_by,
+                moment=path.moment, cause=cause, version=definition.version, defined_by=author,
             )
         )  # fmt: skip
     return states

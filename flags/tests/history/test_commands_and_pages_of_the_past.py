@@ -170,3 +170,16 @@ def test_the_page_that_tries_out_a_flag_takes_a_moment(cast: Cast) -> None:
     assert "UTC" in result
     page = shown(client.post(f"/admin/flags/flag/{flag.pk}/evaluate/", {**given, "at": "tomorrow"}))
     assert "Write a time such as" in page
+
+
+def test_the_page_that_tries_out_a_flag_links_no_deleted_organization(cast: Cast) -> None:
+    number = set_(cast.north, enabled=True)
+    tree_operations.move(organization_id=cast.oslo.pk, parent_id=cast.south.pk)
+    tree_operations.delete(organization_id=cast.north.pk, subtree=True)
+    flag = service.flag_called("checkout")
+    given = {"organization": "oslo", "user": "u", "environment": "", "at": str(number)}
+    page = shown(signed_in("viewer").post(f"/admin/flags/flag/{flag.pk}/evaluate/", given))
+    path = cells(page, "path")
+    assert cast.north.name in path
+    assert f"/organization/{cast.north.pk}/" not in path
+    assert f"/organization/{cast.oslo.pk}/" in path

@@ -19,6 +19,7 @@ from flags.schedules.models import FlagSchedule
 from flags.states.models import Change
 from flags.states.set_flag import set_flag
 from flags.tests.schedules.plans import planned
+from flagsite.core.db import clock
 from jobs.batches.creation import create_batch
 from jobs.batches.models import Batch
 from jobs.engine.models import Job, JobFailure
@@ -124,6 +125,28 @@ def test_the_api_tells_a_bound_key_nothing_of_a_sibling(cast: Cast, ids: dict[st
                 assert secrets_in(answer, address) == set(), address
                 known += bool(secrets_in(all_of_it.get(address), address)) if role is Role.CLIENT else 0
         assert known > 10 or role is not Role.CLIENT  # this test looks for what there is
+
+
+def test_the_past_tells_a_bound_key_nothing_of_a_former_owner(cast: Cast, ids: dict[str, list[Any]]) -> None:
+    service.update(key=SHARED, values={"owner": "xq-owner"}, by="xq-author")
+    before = clock.now().isoformat().replace("+00:00", "Z")
+    tree_operations.move(organization_id=cast.rival_store.pk, parent_id=cast.acme.pk, reason="xq-reason")
+    tree_operations.rename(organization_id=cast.rival_store.pk, name="Store")
+    api, all_of_it = Api(_key("bound", Role.ADMIN, cast.acme)), Api(_key("all", Role.ADMIN))
+    bound = signed_in("admin", bound_to=cast.acme, name="bo")
+    known = 0
+    for organization_id, at in product(ids["organization"], [before, *ids["number"]]):
+        addresses = [f"/organizations/{organization_id}/flags?at={at}"]
+        for flag in (OURS, THEIRS, SHARED):
+            addresses.append(f"/{organization_id}/{flag}?at={at}")
+            addresses.append(f"/v1/feature-flags/{flag}/explain?organizationId={organization_id}&userId=u&at={at}")
+        for address in addresses:
+            assert secrets_in(api.get(address), address) == set(), address
+            known += bool(secrets_in(all_of_it.get(address), address))
+        page = f"/admin/orgs/organization/{organization_id}/change/?at={before[:19]}"
+        past = bound.get(page).content.decode().partition('id="past-title"')[2].partition("</section>")[0]
+        assert set(SECRET.findall(past)) == set(), page
+    assert known > 10
 
 
 @pytest.mark.parametrize("filters", ["search=xq", "owner=xq-owner", "tag=xq-tag", "flag=xq-flag", "stale=false"])
