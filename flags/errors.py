@@ -55,6 +55,10 @@ class FlagArchived(FlagsiteError):
     """The flag is archived: it is off for everybody, and nobody can set it."""
 
 
+class FlagTypeImmutable(FlagsiteError):
+    """The type of a flag cannot be changed."""
+
+
 class FlagLocked(FlagsiteError):
     """The flag is locked for the organization by one above it."""
 

@@ -358,6 +358,7 @@ SPECTACULAR_SETTINGS = {
         "EnqueueTrigger": "jobs.operations.enqueue.TRIGGER_CHOICES",
         "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
+        "FlagType": "flags.manifest.serializers.TYPES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },
     "PATH_CONVERTER_OVERRIDES": {

@@ -88,6 +88,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.FlagExists: (409, "flag-exists"),
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
+    flags.FlagTypeImmutable: (409, "flag-type-immutable"),
     flags.FlagLocked: (409, "flag-locked"),
     flags.FlagNotLocked: (409, "flag-not-locked"),
     flags.ChangeNotFound: (404, "change-not-found"),

@@ -76,7 +76,10 @@ CALLS = [(path, method.upper()) for path, view in ENDPOINTS for method in HANDLE
 
 def address(path: str, *, prefix: str = "nobodys", username: str = "nobody", **ids: int) -> str:
     filled = (
-        path.replace("<str:featureFlagName>", "flag").replace("<str:name>", "flag").replace("<str:enabled>", "true")
+        path.replace("<str:featureFlagName>", "flag")
+        .replace("<str:name>", "flag")
+        .replace("<str:key>", "flag")
+        .replace("<str:enabled>", "true")
     )
     filled = filled.replace("<str:prefix>", prefix).replace("<str:username>", username)
     filled = filled.replace("<str:job>", "999999").replace("<str:scheduled>", "job-999999")
@@ -128,6 +131,9 @@ ROLES = {
     "v1/imports/<id:job_id>/apply": "POST admin",
     "v1/imports/<id:job_id>/report": "GET reader",
     "v1/imports/<id:job_id>/report.csv": "GET reader",
+    "openfeature/v0/manifest": "GET reader",
+    "openfeature/v0/manifest/flags": "POST editor",
+    "openfeature/v0/manifest/flags/<str:key>": "PUT editor DELETE editor",
     "v1/feature-flags": "GET reader POST editor",
     "v1/feature-flags/<str:name>": "GET reader PUT editor PATCH editor DELETE editor",
     "v1/feature-flags/<str:name>/plan": "POST editor",
