@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -21,7 +20,7 @@ from flags.undoing.undo_settings import UNDOABLE
 from flags.undoing.undo_words import effect_in_words, restored_in_words, result_in_words
 from flags.undoing.undone import MOVE, Restored, UndoableChange, UndoPlan
 from flagsite.core.actor import current
-from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 from jobs.engine.states import Status
@@ -41,13 +40,6 @@ OF_DEFINITIONS = frozenset({"flag.update", "flag.archive"})
 MOVES = "organization.move"
 """What it calls moves."""
 ENDED_EARLY = (Status.CANCELLED, Status.FAILED)
-
-
-class UndoForm(forms.Form):
-    """The reason, and the hash of the plan that the person has seen."""
-
-    reason = reason_field()
-    plan_hash = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput())
 
 
 def address_for(entry: AuditEntry, caller: Caller) -> str | None:
@@ -87,22 +79,22 @@ def undo_view(admin: Any, request: HttpRequest, number: int) -> HttpResponse:
         raise Http404(error.detail) from error
     except RoleNeeded as error:
         raise PermissionDenied from error
-    form = UndoForm(request.POST if request.method == "POST" else None)
+    form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
         try:
             undone = change.undo(
-                agreed=Agreed(plan_hash=values["plan_hash"]), correlation_id=current().correlation_id,
-                reason=values["reason"],
+                agreed=Agreed(plan_hash=request.POST.get("plan_hash", "")), correlation_id=current().correlation_id,
+                reason=form.cleaned_data["reason"],
             )  # fmt: skip
             admin.message_user(request, " ".join(result_in_words(undone)))
             return HttpResponseRedirect(_address_of_effect(change))
         except FlagsiteError as error:
             form.add_error(None, error.detail)
     plan, refusal = _plan(change)
+    title = f"Undo change {number} of {change.flag_key or change.organization}"
     context = {
         **admin.admin_site.each_context(request), "opts": Flag._meta, "form": form, "change": change, "plan": plan,
-        "refusal": refusal, "title": f"Undo change {number}", "back": _address_of_effect(change),
+        "refusal": refusal, "title": title, "back": _address_of_effect(change),
         **(_described(plan, caller) if plan else {}),
         **(path_context(caller, change.organization) if change.organization else {}),
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from flags.definitions.models import Flag
 from flags.errors import ChangeNotFound, ChangeNotUndoable
 from flags.history.models import HistoryBegin
 from flags.states import flag_settings
@@ -116,7 +117,7 @@ class ChangedSettings(UndoableChange):
 
     def __init__(self, caller: Caller, change: Change, organization: Organization) -> None:
         self.number = change.number
-        self.flag = change.flag
+        self.flag: Flag = change.flag
         self.organization: Organization = organization
         self.requested_by = change.requested_by
         self.created_at = change.created_at
@@ -217,7 +218,9 @@ def _plan(subtree: Subtree, flag: Any, number: int, pairs: list[tuple[PlacedSett
     more = [now for now, _ in pairs if now.organization_id not in {*read, subtree.organization_id}]
     before = SettingsOfSubtree(settings.path, sorted([*settings.below, *more], key=lambda each: each.start))
     after = SettingsOfSubtree(*(_restored(each, restored) for each in (before.path, before.below)))
-    ended = sum(now.kind != NONE and then.kind == NONE for now, then in pairs)
+    ended = sum(
+        now.kind != NONE and then.kind == NONE and now.organization_id != subtree.organization_id for now, then in pairs
+    )
     return of_settings(subtree, flag, before, after, f"undo {number}", ended=ended)
 
 

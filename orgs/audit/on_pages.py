@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from orgs.access.caller import Caller
-from orgs.audit import words
+from orgs.audit import undo_pages, words
 from orgs.audit.models import AuditEntry
 from orgs.audit.sentences import Part, Parts
 from orgs.audit.subject_pages import addresses_of
@@ -29,6 +29,8 @@ class PageEntry:
     where: str
     changes: Sequence[str]
     html: SafeString
+    undo_address: str | None = None
+    """The address of the page that undoes what the entry tells, if the person may do this."""
     others: list[PageEntry] = field(default_factory=list)
 
 
@@ -36,7 +38,12 @@ def on_page(entries: Iterable[AuditEntry], caller: Caller) -> list[PageEntry]:
     """Return the entries as pages show them, each by itself, with as many queries for many as for few."""
     shown = words.shown(entries, caller)
     addresses = addresses_of((part for one in shown for part in one.parts), caller)
-    return [PageEntry(one.entry, one.where, one.changes, _sentence(one.parts, addresses)) for one in shown]
+    return [
+        PageEntry(
+            one.entry, one.where, one.changes, _sentence(one.parts, addresses), undo_pages.address_of(one.entry, caller)
+        )
+        for one in shown
+    ]  # fmt: skip
 
 
 def by_operation(entries: Iterable[AuditEntry], caller: Caller) -> list[PageEntry]:

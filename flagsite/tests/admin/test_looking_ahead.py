@@ -271,6 +271,10 @@ def test_an_entry_of_the_audit_log_leads_to_the_page_that_undoes_its_change(cast
     address = f"/admin/flags/flag/undo/{entry.details['changeNumber']}/"
     assert f'href="{address}"' in page
     assert "set checkout on for Acme. The undo restores" in shown(client.get(address))
+    viewer = signed_in("viewer", name="vic")
+    for with_history in ("/admin/orgs/auditentry/", f"/admin/orgs/organization/{cast.acme.pk}/change/"):
+        assert f'href="{address}"' in shown(client.get(with_history))
+        assert f'href="{address}"' not in shown(viewer.get(with_history))
     done = client.post(address, {"reason": "the wrong region"}, follow=True)
     assert f"Change {entry.details['changeNumber']} is undone: 2 settings restored." in shown(done)
     while runner.run_next("propagation"):

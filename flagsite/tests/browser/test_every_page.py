@@ -103,6 +103,8 @@ def planted(site: Installation) -> dict[str, Any]:
         "schedule": "SELECT max(id) FROM flags_flagschedule",
         "flag": "SELECT id FROM flags_flag WHERE key = 'checkout'",
         "killed": "SELECT id FROM flags_flag WHERE key = 'old-search'",
+        "change": "SELECT max(number) FROM flags_change",
+        "definition": "SELECT max(replaced_by) FROM flags_formerdefinition",
         "gone": "SELECT id FROM flags_flag WHERE key = 'gone'",
         "key": "SELECT prefix FROM orgs_accesskey WHERE name = 'nightly export'",
         "entry": "SELECT max(id) FROM orgs_historyentry",
@@ -175,6 +177,8 @@ PAGES = {
     "flag": "/admin/flags/flag/{flag}/change/",
     "flag-killed": "/admin/flags/flag/{killed}/change/",
     "flag-archived": "/admin/flags/flag/{gone}/change/",
+    "undo": "/admin/flags/flag/undo/{change}/",
+    "undo-definition": "/admin/flags/flag/undo/{definition}/",
     "set-somewhere": "/admin/flags/flag/{flag}/set/",
     "archive": "/admin/flags/flag/{flag}/archive/do/",
     "purge": "/admin/flags/flag/{gone}/purge/do/",
@@ -216,7 +220,7 @@ PAGES = {
 WITH_AXE = {
     "try-out-result", "search", "delete", "purge", "not-found", "schedules", "subscription", "new-subscription",
     "delivery", "deliveries", "my-notifications", "new-queue", "delete-queue", "enqueue", "enqueue-a-report",
-    "switch-gate",
+    "switch-gate", "undo", "undo-definition",
 }  # fmt: skip
 """The pages that no other test checks with axe."""
 

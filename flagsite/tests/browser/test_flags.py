@@ -72,6 +72,35 @@ def test_a_definition_is_found_and_changed(
     expect(page.locator("#history-title ~ div")).to_contain_text("simpler")
 
 
+def test_a_change_is_reviewed_before_it_is_saved_and_undone_from_the_audit_log(
+    planted: Installation, sign_in: SignIn, picture: Picture
+) -> None:
+    page = sign_in("olga")
+    page.goto(LIST)
+    page.get_by_role("link", name="banner").click()
+    page.get_by_role("link", name="Definition", exact=True).click()
+    page.get_by_label("Killed").check()
+    page.get_by_role("button", name="Review the change").click()
+    expect(page.locator("#plan")).to_contain_text("killed: false → true")
+    expect(page.locator("#plan")).to_contain_text("7 of 7 organizations get another answer.")
+    assert serious(page) == []
+    picture(page, "review")
+    page.get_by_role("button", name="Save the change").click()
+    expect(page.locator("#state-of-flag")).to_contain_text("The flag is killed.")
+    page.goto("/admin/orgs/auditentry/")
+    page.locator("#result_list a").first.click()
+    page.get_by_role("link", name="Undo this change").click()
+    row = page.get_by_role("row", name="killed")
+    expect(row).to_contain_text("true")
+    expect(row).to_contain_text("false")
+    assert serious(page) == []
+    picture(page, "undo-of-a-definition")
+    page.get_by_label("Reason").fill("the wrong flag")
+    page.get_by_role("button", name="Undo the change").click()
+    expect(page.get_by_text("is undone: 1 field restored.")).to_be_visible()
+    expect(page.locator("#state-of-flag")).to_have_count(0)
+
+
 def test_many_flags_are_archived_from_the_list(planted: Installation, sign_in: SignIn, picture: Picture) -> None:
     page = sign_in("olga")
     page.goto(LIST)
