@@ -149,7 +149,7 @@ def _quoted(value: Any) -> str:
 
 def _undone(entry: AuditEntry) -> str:
     """An undo of a change of a flag on an organization, or of its definition."""
-    left, change = entry.details.get("leftAlone"), _quoted(entry.details.get("undone"))
+    left, change = entry.details.get("leftAlone"), _quoted(str(entry.details.get("undone")))  # no thousands in a name
     noun = "field" if entry.organization_id is None else "setting"
     rest = f", and left {counted(left, noun)} alone that changed since" if isinstance(left, int) and left else ""
     if entry.organization_id is None:

@@ -18,8 +18,9 @@ MAX_SHOWN = 20
 """Audit entries on the page of an organization or of a flag."""
 PARENTS = {"before": "organization.move", "after": "organization.move", "parentId": "organization.create"}
 """The details that are ids of organizations, with the action whose entries have them."""
-VALUE_ACTIONS = {"flag.set", "flag.lock", "flag.reset"}
-"""Actions that give an organization another value of a flag. Their entries have the values `before` and `enabled`."""
+VALUE_ACTIONS = {"flag.set", "flag.lock", "flag.reset", "flag.exempt", "flag.exemption-ended", "flag.undo"}
+"""Actions that give an organization another value of a flag. Their entries have the values `before` and `enabled`. An
+undo of a change of a definition has `after` instead."""
 UNNAMED = {"organization.rename": "name", "organization.move": "parent", "job.priority": "priority"}
 """What the values before and after are of, if the entry has no names for them."""
 
@@ -62,7 +63,7 @@ def in_words(entry: AuditEntry, names: Mapping[int, str]) -> list[str]:
     for name in _parent_fields(entry):
         details[name] = names.get(details[name], details[name]) if details[name] else "none, it is a root"
     sentences = []
-    if entry.action in VALUE_ACTIONS:
+    if entry.action in VALUE_ACTIONS and "after" not in details:
         before, after = details.pop("before", None), details.pop("enabled", None)
         sentences.append(
             f"{'not set' if before is None else _word(before)} → {'not set' if after is None else _word(after)}"

@@ -18,6 +18,17 @@ NAMES = {1: "Acme", 2: "Acme › North"}
         ("flag.set", {"enabled": True, "before": None}, ["not set → on"]),
         ("flag.set", {"enabled": False, "before": True, "jobId": 7}, ["on → off", "job id: 7"]),
         ("flag.set", {"enabled": False, "changeNumber": 3}, ["not set → off", "change number: 3"]),
+        ("flag.exempt", {"enabled": True, "before": False}, ["off → on"]),
+        ("flag.exemption-ended", {"enabled": None, "before": True}, ["on → not set"]),
+        ("flag.undo", {"enabled": True, "before": False, "undone": 5}, ["off → on", "undone: 5"]),
+        (
+            "flag.undo",
+            {"before": {"killed": True}, "after": {"killed": False}, "undone": 5},
+            [
+                "killed: on → off",
+                "undone: 5",
+            ],
+        ),
         (
             "flag.update",
             {"before": {"rolloutPercentage": 10, "killed": False}, "after": {"rolloutPercentage": 25, "killed": True}},
