@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 import structlog
 from django.conf import settings
@@ -43,6 +44,13 @@ from jobs.notifications import events
 from orgs.access.models import AccessKey, Role
 from orgs.tree import locks
 from orgs.tree.models import Organization
+
+# That other programs keep the machine busy is no fault of a property.
+hypothesis.settings.register_profile(
+    "busy-machine",
+    hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]),
+)
+hypothesis.settings.load_profile("busy-machine")
 
 
 @dataclass(frozen=True, slots=True)

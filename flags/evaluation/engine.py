@@ -297,7 +297,8 @@ def _targeting(given: _Input) -> RuleResult:
             return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {_word(bool(rule.enabled))}.", rule.id
         unit = rule.rollout.unit(*context)
         if unit:
-            enabled, detail = _in_bucket(definition, unit, rule.rollout.threshold)
+            what = _name_of_unit(unit, rule.rollout.by, rule.rollout.level)
+            enabled, detail = _in_bucket(definition, unit, rule.rollout.threshold, what)
             return enabled, f"The targeting rule {rule.id!r} matches: {detail}", rule.id
     return None, f"None of the targeting rules matches ({len(rules)})."
 
@@ -335,15 +336,22 @@ def _rollout(given: _Input) -> RuleResult:
         return False, "The rollout is 0 %."
     hash_of(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
     unit = rollout_unit(definition, given.organization, given.context)
-    return _in_bucket(definition, unit, definition.threshold)
+    return _in_bucket(definition, unit, definition.threshold, _name_of_unit(unit, definition.unit, definition.level))
 
 
-def _in_bucket(definition: Definition, unit: str, threshold: int) -> tuple[bool, str]:
+def _name_of_unit(unit: str, by: str, level: int | None) -> str:
+    """Name a unit in a sentence. The key of an ancestor is not for a caller who may not see this organization."""
+    if by == Unit.ORGANIZATION:
+        return "The organization"
+    return f"The ancestor at level {level}" if by == Unit.ANCESTOR else repr(unit)
+
+
+def _in_bucket(definition: Definition, unit: str, threshold: int, what: str) -> tuple[bool, str]:
     """Say whether the bucket of a unit is below the threshold. Raises UnknownHashVersion."""
     number = bucket(hash_prefix(definition.salt, definition.key), unit_bytes(unit), definition.hash_version)
     enabled = number < threshold
     where = "inside" if enabled else "outside"
-    return enabled, f"{unit!r} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."
+    return enabled, f"{what} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."
 
 
 RULES = (

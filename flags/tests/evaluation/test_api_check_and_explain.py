@@ -233,6 +233,22 @@ def test_a_bound_key_sees_no_name_of_what_is_above_it(cast: Cast) -> None:
     assert [link["decides"] for link in found["organizations"]] == [False, False]
 
 
+def test_the_bucket_of_an_ancestor_is_told_without_its_name(cast: Cast) -> None:
+    by_ancestor = {"rollout": {"on": 50, "off": 50}, "by": "ancestor", "level": 0}
+    below = [{"op": "level", "values": [2]}]
+    for values in (
+        {"enabled": True, "rollout_percentage": 50, "rollout_unit": "ancestor", "rollout_level": 0},
+        {"targeting_rules": [{"id": "r", "clauses": below, "serve": by_ancestor}]},
+    ):
+        flag = service.create(key=f"by-{len(values)}", values=values, by="user:olga")
+        set_flag(organization_id=cast.oslo.pk, flag_key=flag.key, enabled=True)
+        found = Api(_key("b", Role.READER, cast.north)).get(
+            f"/v1/feature-flags/{flag.key}/explain?organizationKey=oslo"
+        )
+        assert "The ancestor at level 0 is in bucket" in found.json()["steps"][-1]["detail"]
+        assert "acme" not in str(found.json()).lower()
+
+
 def test_the_explanation_has_every_step_and_every_organization(api: Api, cast: Cast) -> None:
     define(rollout_percentage=100)
     first, second = put(cast.acme, enabled=True), put(cast.north, enabled=False)
