@@ -67,6 +67,7 @@ urlpatterns = [
         name="replay-delivery",
     ),
     path("v1/imports", imports.Imports.as_view(), name="imports"),
+    path("v1/imports/plan", imports.PlanOfImport.as_view(), name="plan-import"),
     path("v1/imports/<id:job_id>", imports.OneImport.as_view(), name="import"),
     path("v1/imports/<id:job_id>/apply", imports.ApplyImport.as_view(), name="apply-import"),
     path("v1/imports/<id:job_id>/report", imports.ImportReport.as_view(), name="import-report"),

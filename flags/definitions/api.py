@@ -28,6 +28,7 @@ from flags.definitions.serializers import (
 )
 from flags.definitions.visible_flags import find_visible_flag, visible_flags
 from flags.definitions.who_may_define import check_may_define, check_may_purge
+from flags.states.plan_figures import figures_of_flag
 from flags.states.planning import Agreed
 from flagsite.core.api.entity_tags import versions_in
 from flagsite.core.api.input import ReasonInput
@@ -205,7 +206,9 @@ class PlanOfDefinition(TakesLongBodies):
         """
         replaces = PlanOptions.read(request)["replace"]
         values, _ = _read_values(self.caller, request, name, WholeDefinition if replaces else DefinitionChanges)
-        return Response(DefinitionPlanSerializer(service.plan(key=name, values=values)).data)
+        plan = service.plan(key=name, values=values)
+        context = {"figures": figures_of_flag(self.caller, plan.flag, changed=plan.changed)}
+        return Response(DefinitionPlanSerializer(plan, context=context).data)
 
 
 def _read_values(

@@ -19,8 +19,10 @@ from flags.definitions.serializers import (
     NewDefinition,
 )
 from flags.errors import InvalidDefinition
+from flags.states.plan_figures import figures_of_flag
 from flagsite.core.api.input import errors_of
 from flagsite.core.console.command import Answer, WrongUsage
+from orgs.tree.console import everything
 
 EFFECT = "A command says what it would do with --plan."
 OTHER_WAYS = {
@@ -69,7 +71,8 @@ def add_plan(parser: CommandParser) -> None:
 
 def answer_of_plan(plan: DefinitionPlan) -> Answer:
     """Return the answer of a command that only says what a change of a definition would do."""
-    document = dict(DefinitionPlanSerializer(plan).data)
+    context = {"figures": figures_of_flag(everything(), plan.flag, changed=plan.changed)}
+    document = dict(DefinitionPlanSerializer(plan, context=context).data)
     return Answer(document, [*fields_in_words(plan), *effect_in_words(plan), "Nothing was written."])
 
 

@@ -36,6 +36,8 @@ PLAN_EXAMPLE = {
     "neededBy": [names.BASKET_FLAG],
     "openSchedules": 1,
     "scheduleIds": [names.PLANNED_ID],
+    "askedLast7Days": 18,
+    "jobsUnderWay": [],
     "planHash": "11-3-0f343b0931126a20f133d67c2b018a3b",
 }
 PURGE_EXAMPLE = {"jobId": 5, "trackingUrl": "/job-status/5", "message": "The flag and its states are being deleted"}
@@ -161,7 +163,7 @@ class FieldChangeSerializer(serializers.Serializer[FieldChange]):
 
 @extend_schema_serializer(component_name="DefinitionPlan", examples=[OpenApiExample("A kill", value=PLAN_EXAMPLE)])
 class DefinitionPlanSerializer(serializers.Serializer[DefinitionPlan]):
-    """What a change of a definition would do. Nothing was written."""
+    """What a change of a definition would do. Nothing was written. The context has `figures`."""
 
     organizations = serializers.IntegerField(help_text="All organizations.")
     changed = serializers.IntegerField(
@@ -189,7 +191,21 @@ class DefinitionPlanSerializer(serializers.Serializer[DefinitionPlan]):
     scheduleIds = serializers.ListField(
         source="schedule_ids", child=serializers.IntegerField(), help_text="The next of them, 10 at most."
     )
+    askedLast7Days = serializers.SerializerMethodField(
+        help_text="How many organizations have asked for the flag in the last 7 days, at most as many as would get "
+        "another answer. Null: there is too much to count."
+    )
+    jobsUnderWay = serializers.SerializerMethodField(
+        help_text="Open jobs that write the flag, of which your key sees the organizations; at most 20."
+    )
     planHash = serializers.CharField(source="hash", help_text="Send it with the change, so that nothing else happens.")
+
+    def get_askedLast7Days(self, plan: DefinitionPlan) -> int | None:  # noqa: N802 - the wire's name
+        asked: int | None = self.context["figures"].asked_for(plan.flag.pk)
+        return asked
+
+    def get_jobsUnderWay(self, _: DefinitionPlan) -> list[int]:  # noqa: N802
+        return list(self.context["figures"].jobs)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("A rollout", value=OUTPUT_EXAMPLE)])

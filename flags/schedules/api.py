@@ -14,7 +14,7 @@ from flags.definitions.rules import LONGEST_BODY
 from flags.schedules import plan, schedule_operations, selectors
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
-from flags.schedules.schedule_plan import plan_of
+from flags.schedules.schedule_plan import context_of_plan, plan_of
 from flags.schedules.serializers import (
     NewSchedule,
     ScheduledSerializer,
@@ -23,7 +23,6 @@ from flags.schedules.serializers import (
     ScheduleSerializer,
 )
 from flags.schedules.time_parsing import parse_time
-from flags.states.setting_api import context_of
 from flagsite.core import actor
 from flagsite.core.api.input import ReasonInput
 from orgs.access.caller import Caller
@@ -119,7 +118,7 @@ class PlanOfSchedule(Endpoint):
         """What the change would do if it were due now, or why it would fail. Nothing is written."""
         ReasonInput.read(request)
         plan = plan_of(self.caller, selectors.schedule_for(self.caller, schedule_id))
-        context = context_of(self.caller, plan.setting) if plan.setting else {}
+        context = context_of_plan(self.caller, plan)
         return Response(SchedulePlanSerializer(plan, context=context).data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flags.definitions import service
 from flags.definitions.definition_plan import DefinitionPlan
@@ -15,8 +16,10 @@ from flags.schedules.models import FlagSchedule
 from flags.states import planning
 from flags.states.effect_words import sentences
 from flags.states.organization_settings import locks_named_for
+from flags.states.plan_figures import figures_of_flag
 from flags.states.planning import Plan
 from flags.states.set_flag import check_can_be_set
+from flags.states.setting_api import context_of
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization
@@ -79,3 +82,12 @@ def _plan(organization: Organization, flag: Flag, schedule: FlagSchedule) -> Pla
         organization.subtree, flag, enabled=wanted["enabled"], below=schedulable.below_of(wanted),
         only_here=wanted.get("reach") == schedulable.HERE,
     )  # fmt: skip
+
+
+def context_of_plan(caller: Caller, plan: SchedulePlan) -> dict[str, Any]:
+    """Return what `flags.schedules.serializers.SchedulePlanSerializer` needs beside the plan."""
+    if plan.setting:
+        return context_of(caller, plan.setting)
+    if plan.definition:
+        return {"figures": figures_of_flag(caller, plan.definition.flag, changed=plan.definition.changed)}
+    return {}

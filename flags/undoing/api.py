@@ -66,4 +66,5 @@ class PlanOfUndo(Endpoint):
     def post(self, request: Request, number: int) -> Response:
         """What would be restored, what was changed since and stays, and how many organizations would change."""
         ReasonInput.read(request)
-        return Response(UndoPlanSerializer(find(self.caller, number).plan()).data)
+        plan = find(self.caller, number).plan()
+        return Response(UndoPlanSerializer(plan, context={"figures": plan.figures(self.caller)}).data)

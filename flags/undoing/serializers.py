@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from flags.states.serializers import CHANGE_NUMBER
-from flags.undoing.undone import KINDS, SETTING, Restored, Undone
+from flags.undoing.undone import KINDS, SETTING, Restored, Undone, UndoPlan
 from flagsite.core import example_names as names
 from flagsite.core.api.agreed_serializers import AgreedInput
 from jobs.api.serializers import tracking_url
@@ -46,6 +46,8 @@ PLANNED = {
     "leftAlone": [names.OSLO_ID],
     "leftAloneFields": [],
     "leftAloneCount": 1,
+    "askedLast7Days": 18,
+    "jobsUnderWay": [],
     "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
 }  # fmt: skip
 KIND = "What the change has changed: settings of a flag, a definition, or the place of an organization."
@@ -119,7 +121,7 @@ class RestoredSerializer(serializers.Serializer[Restored]):
 
 @extend_schema_serializer(component_name="UndoPlan", examples=[OpenApiExample("A set", value=PLANNED)])
 class UndoPlanSerializer(UndoneChangeSerializer):
-    """What an undo would do. Nothing was written."""
+    """What an undo would do. Nothing was written. The context has `figures`."""
 
     organizations = serializers.IntegerField(help_text="The organizations that the change concerns.")
     changed = serializers.IntegerField(help_text="Those that would get another value.")
@@ -128,6 +130,21 @@ class UndoPlanSerializer(UndoneChangeSerializer):
         source="is_estimate", help_text="`changed` is an estimate, as in the plan of a definition."
     )
     restores = RestoredSerializer(many=True, help_text="What the undo restores; 100 at most.")
+    askedLast7Days = serializers.SerializerMethodField(
+        help_text="How many of the organizations that would get another value have asked for the flag in the last 7 "
+        "days. Null: there is too much to count, or the change is a move; the plan of the move back tells it."
+    )
+    jobsUnderWay = serializers.SerializerMethodField(
+        help_text="Open jobs that touch these organizations and flags, of which your key sees the organizations."
+    )
     planHash = serializers.CharField(
         source="effect.hash", help_text="Send it with the undo, so that nothing else happens."
     )
+
+    def get_askedLast7Days(self, plan: UndoPlan) -> int | None:  # noqa: N802 - the wire's name
+        flag = plan.undone.flag
+        asked: int | None = self.context["figures"].asked_for(flag.pk) if flag else None
+        return asked
+
+    def get_jobsUnderWay(self, _: UndoPlan) -> list[int]:  # noqa: N802
+        return list(self.context["figures"].jobs)

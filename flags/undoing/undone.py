@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flags.definitions.definition_plan import DefinitionPlan
 from flags.definitions.models import Flag
-from flags.states.planning import ANYTHING, Agreed, AnyPlan
+from flags.states.move_planning import MovePlan
+from flags.states.plan_figures import Figures, figures, figures_of_flag
+from flags.states.planning import ANYTHING, Agreed, Plan
 from jobs.engine.models import Job
+from orgs.access.caller import Caller
 from orgs.tree.models import Organization
 
 MOST_NAMED = 100
@@ -60,12 +64,19 @@ class UndoPlan:
     restored: int
     restores: Sequence[Restored]
     left_alone: LeftAlone
-    effect: AnyPlan
+    effect: Plan | MovePlan | DefinitionPlan
 
     @property
     def unchanged(self) -> int:
         """The number of organizations that get no other value."""
         return self.organizations - self.changed
+
+    def figures(self, caller: Caller) -> Figures:
+        """Return who has asked lately for the flags that would change, and which jobs are under way."""
+        if isinstance(self.effect, DefinitionPlan):
+            return figures_of_flag(caller, self.effect.flag, changed=self.changed)
+        flag = self.undone.flag
+        return figures(caller, self.effect.subtree, self.effect.changes, [flag.pk] if flag else None)
 
 
 @dataclass(frozen=True, slots=True)

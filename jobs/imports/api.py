@@ -24,12 +24,14 @@ from jobs.imports.report import csv_report
 from jobs.imports.serializers import (
     STARTED,
     ImportLineSerializer,
+    ImportPlanQuery,
     ImportQuery,
     ImportSerializer,
     ImportStartedSerializer,
     ReportFilters,
     options_for,
 )
+from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
@@ -39,6 +41,12 @@ REPORT_EXAMPLE = (
     "line,change,key,name,former_name,parent_key,former_parent_key,problem\n"
     f"7,move,{names.OSLO},Oslo,,{names.NORTHERN_EUROPE},{names.NORWAY},\n"
 )
+
+BODY = {**dict.fromkeys(("text/csv", WORKBOOK, "application/octet-stream"), FILE), "multipart/form-data": FORM}
+EXAMPLES = [
+    OpenApiExample("Two stores", value=CSV_EXAMPLE, request_only=True, media_type="text/csv"),
+    OpenApiExample("Started", value=STARTED, response_only=True, status_codes=["202"]),
+]
 
 
 class Imports(TakesFiles):
@@ -51,15 +59,9 @@ class Imports(TakesFiles):
         operation_id="importOrganizations",
         summary="Import organizations from a file",
         parameters=[ImportQuery],
-        request={
-            **dict.fromkeys(("text/csv", WORKBOOK, "application/octet-stream"), FILE),
-            "multipart/form-data": FORM,
-        },
+        request=BODY,
         responses={202: ImportStartedSerializer},
-        examples=[
-            OpenApiExample("Two stores", value=CSV_EXAMPLE, request_only=True, media_type="text/csv"),
-            OpenApiExample("Started", value=STARTED, response_only=True, status_codes=["202"]),
-        ],
+        examples=EXAMPLES,
         tags=["organizations"],
     )
     @idempotent
@@ -69,17 +71,40 @@ class Imports(TakesFiles):
         The file is CSV or an Excel workbook with the columns key, name and parent_key. A caller with a scope imports
         into its own subtree only.
         """
-        options = options_for(self.caller, query := ImportQuery.read(request))
-        take_reason_from_header(request)
-        upload = upload_of(request)
-        job = import_job.request(
-            upload.content,
-            name=upload.name,
-            options=options,
-            dry_run=query["dryRun"] == "true",
-            by=self.caller.name,
-        )
-        return _started(job)
+        query = ImportQuery.read(request)
+        return _requested(self.caller, request, query, dry_run=query["dryRun"] == "true")
+
+
+class PlanOfImport(TakesFiles):
+    """The plan of an import: a dry run."""
+
+    roles: ClassVar = {"POST": Role.ADMIN}
+    parser_classes: Any = PARSERS
+
+    @extend_schema(
+        operation_id="planImport",
+        summary="Plan an import of organizations from a file",
+        parameters=[ImportPlanQuery],
+        request=BODY,
+        responses={202: ImportStartedSerializer},
+        examples=EXAMPLES,
+        tags=["organizations"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Check a file in a job, and change nothing. `importUrl` then tells what the import would do.
+
+        `values` says how many organizations would get other values of flags. POST .../apply imports the file.
+        """
+        return _requested(self.caller, request, ImportPlanQuery.read(request), dry_run=True)
+
+
+def _requested(caller: Caller, request: Request, query: dict[str, Any], *, dry_run: bool) -> Response:
+    options = options_for(caller, query)
+    take_reason_from_header(request)
+    upload = upload_of(request)
+    job = import_job.request(upload.content, name=upload.name, options=options, dry_run=dry_run, by=caller.name)
+    return _started(job)
 
 
 class OneImport(Endpoint):

@@ -64,10 +64,9 @@ class Encoding(serializers.CharField):
     """An encoding. `ImportOptions` also knows other names of the same encodings, such as utf8."""
 
 
-class ImportQuery(QuerySerializer):
-    """The query of POST /v1/imports: the options of the import."""
+class ImportPlanQuery(QuerySerializer):
+    """The query of POST /v1/imports/plan: the options of the import."""
 
-    dryRun = serializers.ChoiceField(TRUTH, default="false", help_text="Whether to check the file only.")
     below = ReferenceInQuery(
         required=False,
         help_text="An organization. The import changes only its subtree, and places rows without a parent_key "
@@ -95,6 +94,14 @@ class ImportQuery(QuerySerializer):
     )
     moveBetweenTrees = serializers.ChoiceField(
         TRUTH, default="false", help_text="Whether organizations may move to another tree."
+    )
+
+
+class ImportQuery(ImportPlanQuery):
+    """The query of POST /v1/imports."""
+
+    dryRun = serializers.ChoiceField(
+        TRUTH, default="false", help_text="Whether to check the file only, as POST /v1/imports/plan does."
     )
 
 

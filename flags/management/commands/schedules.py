@@ -9,10 +9,9 @@ from django.core.management.base import CommandParser
 
 from flags.schedules.console import documents_of, schedules_table
 from flags.schedules.models import FlagSchedule
-from flags.schedules.schedule_plan import plan_of
+from flags.schedules.schedule_plan import context_of_plan, plan_of
 from flags.schedules.selectors import matching, schedule_for
 from flags.schedules.serializers import SchedulePlanSerializer
-from flags.states.setting_api import context_of
 from flagsite.core.console.arguments import count, row_id, when
 from flagsite.core.console.command import Answer, OperatorCommand, me
 from orgs.access.caller import Caller
@@ -59,6 +58,5 @@ class Command(OperatorCommand):
 def _plan(schedule_id: int) -> Answer:
     caller = Caller(me(), Role.ADMIN)
     plan = plan_of(caller, schedule_for(caller, schedule_id))
-    context = context_of(caller, plan.setting) if plan.setting else {}
-    document = dict(SchedulePlanSerializer(plan, context=context).data)
+    document = dict(SchedulePlanSerializer(plan, context=context_of_plan(caller, plan)).data)
     return Answer(document, [*plan.in_words, "Nothing was written."])

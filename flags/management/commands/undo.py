@@ -13,9 +13,8 @@ from flags.undoing.undo_words import effect_in_words, restored_in_words, result_
 from flags.undoing.undone import UndoPlan
 from flagsite.core import actor
 from flagsite.core.console.arguments import add_reason
-from flagsite.core.console.command import Answer, OperatorCommand, me
-from orgs.access.caller import Caller
-from orgs.access.models import Role
+from flagsite.core.console.command import Answer, OperatorCommand
+from orgs.tree.console import everything
 
 
 class Command(OperatorCommand):
@@ -30,10 +29,11 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(self, *, number: int, plan: bool, reason: str, **options: Any) -> Answer:
-        change = find(Caller(me(), Role.ADMIN), number)
+        change = find(everything(), number)
         if plan:
             planned = change.plan()
-            return Answer(dict(UndoPlanSerializer(planned).data), _plan_in_words(planned))
+            context = {"figures": planned.figures(everything())}
+            return Answer(dict(UndoPlanSerializer(planned, context=context).data), _plan_in_words(planned))
         undone = change.undo(correlation_id=actor.current().correlation_id, reason=reason)
         words = result_in_words(undone)
         if undone.job is not None:

@@ -114,3 +114,29 @@ def test_a_large_move_is_under_way_for_every_flag(api: Api, cast: Cast, settings
     settings.TREE_INLINE_ORGANIZATIONS = 1
     job = api.patch(f"/organizations/{cast.north.pk}", {"parentId": cast.rival.pk}).json()["jobId"]
     assert plan(api, cast.oslo)["jobsUnderWay"] == [job]
+
+
+def test_the_plan_of_a_definition_tells_who_asks_and_what_writes_the_flag(api: Api, cast: Cast) -> None:
+    put(cast.acme, True)
+    for organization in (cast.north, cast.rome):
+        ask(organization)
+    ask(cast.oslo, days_ago=9)
+    kill = {"killed": True}
+    body = api.post("/v1/feature-flags/checkout/plan", kill).json()
+    assert (body["changed"], body["askedLast7Days"], body["jobsUnderWay"]) == (6, 2, [])
+    job = set_flag(organization_id=cast.south.pk, flag_key="checkout", enabled=False).job
+    set_flag(organization_id=cast.north.pk, flag_key="search", enabled=False)
+    assert job is not None
+    assert api.post("/v1/feature-flags/checkout/plan", kill).json()["jobsUnderWay"] == [job.pk]
+    unchanged = api.post("/v1/feature-flags/checkout/plan", {"description": "Words."}).json()
+    assert (unchanged["changed"], unchanged["askedLast7Days"]) == (0, 0)
+
+
+def test_the_plan_of_an_undo_tells_who_asks_and_what_is_under_way(api: Api, cast: Cast) -> None:
+    put(cast.acme, True)
+    for organization in (cast.north, cast.rome):
+        ask(organization)
+    accepted = set_flag(organization_id=cast.north.pk, flag_key="checkout", enabled=False)
+    assert accepted.job is not None
+    body = api.post(f"/v1/changes/{accepted.change.number}/undo/plan").json()
+    assert (body["changed"], body["askedLast7Days"], body["jobsUnderWay"]) == (3, 1, [accepted.job.pk])

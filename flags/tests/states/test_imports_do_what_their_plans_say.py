@@ -76,7 +76,7 @@ def test_the_api_the_page_and_the_command_tell_what_a_dry_run_has_found(
     content = file_of([("north", "rival"), ("south", "acme"), ("new-one", "north")])
     api = Api(admin_key)
     started = api.client.post(
-        "/v1/imports?dryRun=true&moveBetweenTrees=true", content, content_type="text/csv",
+        "/v1/imports/plan?moveBetweenTrees=true", content, content_type="text/csv",
         headers={"Authorization": f"Bearer {admin_key}"},
     )  # fmt: skip
     while runner.run_next("default"):

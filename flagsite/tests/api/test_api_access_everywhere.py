@@ -127,6 +127,7 @@ ROLES = {
     "v1/notifications/deliveries/<id:delivery_id>": "GET operator",
     "v1/notifications/deliveries/<id:delivery_id>/replay": "POST operator",
     "v1/imports": "POST admin",
+    "v1/imports/plan": "POST admin",
     "v1/imports/<id:job_id>": "GET reader",
     "v1/imports/<id:job_id>/apply": "POST admin",
     "v1/imports/<id:job_id>/report": "GET reader",
