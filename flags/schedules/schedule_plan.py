@@ -22,7 +22,7 @@ from flags.states.set_flag import check_can_be_set
 from flags.states.setting_api import context_of
 from flagsite.core.errors import FlagsiteError
 from orgs.access.caller import Caller
-from orgs.access.visible_organizations import find_visible_organization
+from orgs.access.visible_organizations import watch_visible_organization
 from orgs.tree.models import Organization
 
 
@@ -52,11 +52,14 @@ def plan_of(caller: Caller, schedule: FlagSchedule) -> SchedulePlan:
     move to another customer. Raises OutsideOfYourSubtree and RoleNeeded if it concerns a definition, which the caller
     may not change.
     """
-    organization = None
     if schedule.organization_id is None:
         check_may_define(caller)
-    else:
-        organization = find_visible_organization(caller, schedule.organization_id)
+        return _plan_or_refusal(caller, schedule, None)
+    with watch_visible_organization(caller, schedule.organization_id) as organization:
+        return _plan_or_refusal(caller, schedule, organization)
+
+
+def _plan_or_refusal(caller: Caller, schedule: FlagSchedule, organization: Organization | None) -> SchedulePlan:
     if not schedule.is_open:
         return SchedulePlan(schedule, refused=f"The scheduled change is {schedule.status}.")
     try:
