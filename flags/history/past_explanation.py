@@ -65,8 +65,7 @@ def _entries(path: PastPath, flag_id: int) -> list[PathEntry]:
     above = len(path.places) - path.seen
     changes = _latest_changes(path, flag_id)
     entries = []
-    for level, place in list(enumerate(path.places))[above:]:
-        value = path.decided(flag_id, level)
+    for place, value in list(zip(path.places, path.decided_on_each(flag_id), strict=True))[above:]:
         entries.append(
             PathEntry(
                 place.id, place.key, place.name, value.enabled, value.number or None, value.source_id, None, None,

@@ -64,12 +64,24 @@ class PastPath:
         """The organizations of the path that the caller may see."""
         return frozenset(place.id for place in self.places[len(self.places) - self.seen :])
 
-    def decided(self, flag_id: int, level: int | None = None) -> DecidedValue:
-        """Return what the settings decided for the organization, or for the one at a level of the path."""
-        places = self.places if level is None else self.places[: level + 1]
-        ids = {place.id for place in places}
-        on_path = [one.placed for one in self.settings.get(flag_id, ()) if one.placed.organization_id in ids]
-        return decide(flag_id, on_path, places[-1].id)
+    def decided(self, flag_id: int) -> DecidedValue:
+        """Return what the settings decided for the organization."""
+        return decide(flag_id, [one.placed for one in self.settings.get(flag_id, ())], self.organization_id)
+
+    def decided_on_each(self, flag_id: int) -> list[DecidedValue]:
+        """Return what the settings decided for each organization of the path, root first."""
+        own = {one.placed.organization_id: one.placed for one in self.settings.get(flag_id, ())}
+        on_path: list[PlacedSetting] = []
+        values: list[DecidedValue] = []
+        decides_anew = True
+        for place in self.places:
+            on_path += [own[place.id]] if place.id in own else []
+            # below a setting, the value may differ once more, if it counts for its organization only
+            if decides_anew or place.id in own:
+                value = decide(flag_id, on_path, place.id)
+            decides_anew = place.id in own
+            values.append(value)
+        return values
 
 
 # Of the placements that ended later, the first one held.

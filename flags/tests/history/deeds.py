@@ -22,19 +22,21 @@ from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.selectors import EffectiveState, effective_among
 from flags.states.set_flag import find_and_hold, reset_flag, set_flag
 from flags.states.setting_rules import Below
+from flags.undoing import undo
 from flagsite.core.errors import FlagsiteError
 from jobs.engine import runner
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.move_options import MoveOptions
 
 EVERYBODY = Caller("tests", Role.ADMIN)
 FLAGS = ("checkout", "basket")
 USER = EvaluationContext("user-1", "staging")
 DEEDS = (
     "keep", "keep", "overwrite", "lock", "here", "reset", "reset subtree", "exempt", "no longer exempt",
-    "move", "rename", "create", "delete", "define",
+    "move", "move and keep", "rename", "create", "delete", "define", "undo", "undo",
 )  # fmt: skip
 RULE = {
     "id": "first-user",
@@ -117,6 +119,10 @@ def _do(deed: str, chance: random.Random, step: int) -> bool:
         "exempt": lambda: _exempt(**change, is_exempt=True),
         "no longer exempt": lambda: _exempt(**change, is_exempt=False),
         "move": lambda: tree_operations.move(organization_id=organization_id, parent_id=other_id),
+        "move and keep": lambda: tree_operations.move(
+            organization_id=organization_id, parent_id=other_id, options=MoveOptions(keeps_values=True)
+        ),
+        "undo": lambda: undo.find(EVERYBODY, chance.randrange(1, _last_number() + 2)).undo(),
         "rename": lambda: tree_operations.rename(organization_id=organization_id, name=f"renamed {step}"),
         "create": lambda: tree_operations.create(name=f"{step}", key=f"new-{step}", parent_id=organization_id) and None,
         "delete": lambda: tree_operations.delete(organization_id=organization_id, subtree=True) if len(ids) > 4 else 0,

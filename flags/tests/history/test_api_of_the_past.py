@@ -303,3 +303,12 @@ def test_the_number_of_queries_depends_neither_on_the_depth_nor_on_the_changes(
         listed(api, parent, at)
     with django_assert_max_num_queries(12):
         assert explained(api, parent, at).status_code == 200
+
+
+def test_each_organization_of_the_path_has_its_value_of_then(api: Api, cast: Cast) -> None:
+    set_(cast.acme, enabled=True)
+    number = set_(cast.north, enabled=False, only_here=True)
+    reset_flag(organization_id=cast.north.pk, flag_key="checkout")
+    told = explained(api, cast.oslo, number).json()["organizations"]
+    assert [entry["storedValue"] for entry in told] == [True, False, True]
+    assert [entry["sourceOrganizationId"] for entry in told] == [cast.acme.pk, cast.north.pk, cast.acme.pk]
