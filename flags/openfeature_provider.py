@@ -32,7 +32,6 @@ from flags.client import overrides
 from flags.client.context import AnyOrganization, IdOrKey, InvalidOrganization
 from flags.client.evaluate import aresolve, resolve
 from flags.errors import FlagNotFound, TargetingKeyMissing
-from flags.evaluation.engine import REASONS
 from flags.serving.resolution import Resolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flagsite.core.ids import MAX_ID
@@ -152,7 +151,7 @@ def _details(resolution: Resolution) -> FlagResolutionDetails[bool]:
     return FlagResolutionDetails(
         resolution.enabled,
         variant=_variant(resolution.enabled),
-        reason=Reason(REASONS[resolution.rule]),
+        reason=Reason(resolution.reason),
         flag_metadata=orjson.loads(resolution.json)["metadata"],
     )
 

@@ -9,7 +9,6 @@ from typing import Any, BinaryIO, ClassVar, Protocol
 
 import orjson
 
-from flags.evaluation.engine import REASONS
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import ERROR_CODES, Resolution
 from flagsite.core.csv_output import harmless
@@ -33,7 +32,7 @@ def values_of(resolution: Resolution) -> tuple[str, bool | None, str | None, str
     if resolution.error is not None:
         return resolution.key, None, None, "ERROR", resolution.rule.value, ERROR_CODES[resolution.error]
     variant = "on" if resolution.enabled else "off"
-    return resolution.key, resolution.enabled, variant, REASONS[resolution.rule].value, resolution.rule.value, None
+    return resolution.key, resolution.enabled, variant, resolution.reason.value, resolution.rule.value, None
 
 
 class Writer(Protocol):

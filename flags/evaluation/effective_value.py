@@ -39,11 +39,12 @@ class EffectiveValue:
     detail: str
     depends_on_user: bool = False
     rollout_percentage: float | None = None
+    has_targeting_rules: bool = False
 
     @property
     def reason(self) -> Reason:
         """The reason of a resolution, as OpenFeature names it."""
-        return REASONS[self.rule]
+        return Reason.DEFAULT if self.rule is Rule.DEFAULT and self.has_targeting_rules else REASONS[self.rule]
 
 
 class EffectiveValues:
@@ -99,7 +100,12 @@ class EffectiveValues:
             )
         except UnknownHashVersion as error:
             return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True)
-        value = EffectiveValue(decision.enabled, decision.rule, decision.steps[-1].detail)
+        value = EffectiveValue(
+            decision.enabled,
+            decision.rule,
+            decision.steps[-1].detail,
+            has_targeting_rules=bool(definition.targeting_rules),
+        )
         is_locked = decision.state is not None and decision.state.locked
         if value.rule not in AFTER_THE_WHITELIST or is_locked:
             return value

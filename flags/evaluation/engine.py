@@ -50,6 +50,7 @@ class Reason(StrEnum):
     STATIC = "STATIC"
     TARGETING_MATCH = "TARGETING_MATCH"
     SPLIT = "SPLIT"
+    DEFAULT = "DEFAULT"
     DISABLED = "DISABLED"
 
 
@@ -89,6 +90,13 @@ class Definition:
     version: int = 1
     hash_version: int = HASH_VERSION
     available_to_clients: bool = False
+
+    def reason_of(self, rule: Rule) -> Reason:
+        """Return the reason of a resolution by a rule. The default is static unless targeting rules were asked before.
+
+        https://openfeature.dev/specification/types#resolution-reason says what the reasons mean.
+        """
+        return Reason.DEFAULT if rule is Rule.DEFAULT and self.targeting_rules else REASONS[rule]
 
     @property
     def asks_for_path(self) -> bool:
@@ -155,11 +163,8 @@ class Decision:
     rule: Rule
     steps: tuple[Step, ...]
     state: StateValue | None
-
-    @property
-    def reason(self) -> Reason:
-        """The reason of a resolution, as OpenFeature names it."""
-        return REASONS[self.rule]
+    reason: Reason
+    """The reason of a resolution, as OpenFeature names it."""
 
     @property
     def rule_id(self) -> str:
@@ -213,7 +218,8 @@ def _decide(given: _Input) -> Decision:
     if undecided is not None and steps[-1].enabled is not False:
         raise undecided
     state = given.organization.states.get(given.definition.id)
-    return Decision(bool(steps[-1].enabled), steps[-1].rule, tuple(steps), state)
+    rule = steps[-1].rule
+    return Decision(bool(steps[-1].enabled), rule, tuple(steps), state, given.definition.reason_of(rule))
 
 
 RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str]

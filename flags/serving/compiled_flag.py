@@ -123,7 +123,8 @@ class CompiledFlag:
         """What a targeting rule says."""
         key = self.definition.key
         on, off = (
-            Resolution.by_rule(key, Rule.TARGETING, enabled=enabled, rule_id=rule.id) for enabled in (True, False)
+            Resolution.by_rule(self.definition, Rule.TARGETING, enabled=enabled, rule_id=rule.id)
+            for enabled in (True, False)
         )
         if rule.rollout is None:
             return on if rule.enabled else off
@@ -167,7 +168,7 @@ class CompiledFlag:
         """The resolution by a rule, with the change that set the organization's value where there is one."""
         found = self._resolutions.get((rule, enabled))
         if found is None:
-            found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition.key, rule, enabled=enabled)
+            found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition, rule, enabled=enabled)
         return found if row is None else found.with_change(row)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.engine import REASONS, Rule
+from flags.evaluation.engine import REASONS, Definition, Reason, Rule
 from flags.serving.packed_states import PackedRow
 from flagsite.core.errors import FlagsiteError
 
@@ -21,11 +21,12 @@ ERROR_CODES: Mapping[type[FlagsiteError], str] = {
 class Resolution:
     """One result of evaluating a flag: the value, which is None for an error, and the flag's entry in OFREP's JSON."""
 
-    __slots__ = ("enabled", "error", "json", "key", "rule", "why")
+    __slots__ = ("enabled", "error", "json", "key", "reason", "rule", "why")
 
-    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None) -> None:
+    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None, reason: Reason) -> None:
         self.key = key
         self.rule = rule
+        self.reason = reason
         self.json = json
         self.enabled = enabled
         self.error: type[FlagsiteError] | None = None
@@ -33,21 +34,22 @@ class Resolution:
         """The error in words."""
 
     @classmethod
-    def by_rule(cls, key: str, rule: Rule, *, enabled: bool, rule_id: str = "") -> Resolution:
+    def by_rule(cls, definition: Definition, rule: Rule, *, enabled: bool, rule_id: str = "") -> Resolution:
         """The resolution of a flag by a rule that no change has a part in. `rule_id` is that of a targeting rule."""
+        key, reason = definition.key, definition.reason_of(rule)
         content = {
             "key": key,
-            "reason": REASONS[rule],
+            "reason": reason,
             "value": enabled,
             "variant": "on" if enabled else "off",
             "metadata": {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule},
         }
-        return cls(key, rule, _json(content), enabled=enabled)
+        return cls(key, rule, _json(content), enabled=enabled, reason=reason)
 
     def with_change(self, row: PackedRow) -> Resolution:
         """The same resolution, with the organization and the number of the change that set the value."""
         origin = b',"sourceOrganizationId":%d,"changeNumber":%d}}' % (row[0], row[1])
-        return Resolution(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled)
+        return Resolution(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled, reason=self.reason)
 
 
 class FailedResolution(Resolution):
@@ -57,7 +59,7 @@ class FailedResolution(Resolution):
 
     def __init__(self, key: str, error: type[FlagsiteError], why: str) -> None:
         json = _json({"key": key, "errorCode": ERROR_CODES[error], "errorDetails": why})
-        super().__init__(key, Rule.ROLLOUT, json, enabled=None)
+        super().__init__(key, Rule.ROLLOUT, json, enabled=None, reason=REASONS[Rule.ROLLOUT])
         self.error = error
         self.why = why
 

@@ -43,6 +43,17 @@ def test_a_user_with_the_attribute_gets_the_flag_and_the_answer_names_the_rule(f
     assert (entry["value"], entry["metadata"]["ruleId"]) == (True, "pros")
 
 
+def test_where_no_rule_matches_the_default_is_no_longer_static(cast: Cast, flag: Flag, asking: Asking) -> None:
+    Flag.objects.create(key="plain")
+    by_key = {entry["key"]: entry for entry in asking.all(targetingKey="ann", plan="free").body["flags"]}
+    assert (by_key["new-ui"]["reason"], by_key["plain"]["reason"]) == ("DEFAULT", "STATIC")
+    assert by_key["new-ui"]["metadata"] == {"rule": "default"}
+    read = Api(_key("reader", Role.READER)).get(f"/{cast.oslo.pk}/new-ui").json()["featureFlag"]
+    assert (read["reason"], read["rule"]) == ("DEFAULT", "default")
+    details = FlagsiteProvider().resolve_boolean_details("new-ui", True, EvaluationContext("ann", {"plan": "free"}))
+    assert (details.value, details.reason) == (False, "DEFAULT")
+
+
 def test_the_first_rule_that_matches_decides_before_the_organization_and_after_the_whitelist(
     cast: Cast, flag: Flag, asking: Asking
 ) -> None:

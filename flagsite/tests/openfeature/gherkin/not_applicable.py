@@ -7,7 +7,6 @@ https://github.com/open-feature/spec, specification/assets/gherkin.
 from __future__ import annotations
 
 NOT_BOOLEAN = "Flagsite's flags are boolean: no strings, numbers or objects"
-ATTRIBUTES = "Flagsite targets by organization, user and environment, not by other attributes such as an email"
 INTEGER = "the Python client takes a boolean for an integer, as Python does, and sees no mismatch"
 SDK = "this is about the SDK alone: no request reaches Flagsite"
 
@@ -31,7 +30,6 @@ FLAGS = {
     "object-disabled-flag": NOT_BOOLEAN,
     "context-aware": NOT_BOOLEAN,
     "complex-targeted": NOT_BOOLEAN,
-    "boolean-targeted-zero-flag": ATTRIBUTES,
     "metadata-flag": "metadata says where the value comes from; people cannot give a flag any of their own",
 }
 """By the flag that a case is about."""

@@ -15,10 +15,15 @@ from openfeature.flag_evaluation import FlagEvaluationDetails, FlagEvaluationOpt
 
 from flagsite.tests.openfeature.gherkin import not_applicable
 
+BALLMER_IS_OFF = (
+    '[{"id": "email", "clauses": [{"attribute": "email", "op": "in", "values": ["ballmer@macrosoft.com"]}], '
+    '"serve": {"variant": "off"}}]'
+)
 FLAGS: dict[str, dict[str, Any]] = {
     "boolean-flag": {"enabled": True},
     "boolean-zero-flag": {"enabled": False},
     "boolean-disabled-flag": {"enabled": True, "killed": True},
+    "boolean-targeted-zero-flag": {"targeting_rules": BALLMER_IS_OFF},
     "context-flag": {"environments": '{"staging": true}'},
 }
 MISSING = {"nobody-made-this", "non-existent-flag", "missing-flag"}
