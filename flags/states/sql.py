@@ -8,6 +8,7 @@ being purged (`flags.definitions.purge` relies on it).
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -178,13 +179,17 @@ SELECT rows, 0, {TELL} FROM (SELECT count(*) AS rows FROM written) counted
 # The pieces of the subtree are parallel arrays without NULL, so that PostgreSQL finds an element without walking there;
 # source 0 stands for no value. The joins go along the members, in the order of the primary key.
 PIECE_OF = f"width_bucket({start_of('organization')}, %(starts)s::bigint[])"
+OTHERS = f"""
+SELECT ARRAY(SELECT id FROM orgs_organization organization
+              WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree("organization")}
+                AND NOT (%(usual)s::boolean[])[{PIECE_OF}] ORDER BY id)
+"""  # noqa: S608 - no input in it
 MEMBERS_WITH_PIECES = f"""
 member AS MATERIALIZED (
     SELECT id, (%(sources)s::bigint[])[piece] AS source_id, (%(numbers)s::bigint[])[piece] AS number,
            (%(values)s::boolean[])[piece] AS enabled, (%(locks)s::boolean[])[piece] AS locked
       FROM (SELECT id, {PIECE_OF} AS piece FROM orgs_organization organization
-             WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree("organization")} AND {NOT_PURGED}
-             ORDER BY id) placed)"""  # noqa: S608 - no input in it
+             WHERE id = ANY(%(others)s::bigint[]) AND {NOT_PURGED} ORDER BY id) placed)"""  # noqa: S608 - no input in it
 ALONG_MEMBERS = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
 HOWEVER = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT;"
 UPDATE_PIECES = f"""
@@ -219,6 +224,9 @@ SELECT rows, 0, {TELL} FROM (SELECT count(*) AS rows FROM written) counted;
 """  # noqa: S608 - no input in it
 INSERT_MISSING = INSERT_SPAN.replace("{conflict}", "ON CONFLICT (organization_id, flag_id) DO NOTHING")
 INSERT_NEW = INSERT_SPAN.replace("{conflict}", "")
+BUT_OTHERS = NOT_PURGED + " AND {} <> ALL(%(others)s::bigint[])"
+UPDATE_USUAL = UPDATE_SPAN.replace(NOT_PURGED, BUT_OTHERS.format("state.organization_id"))
+INSERT_USUAL = INSERT_MISSING.replace(NOT_PURGED, BUT_OTHERS.format("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,44 +243,52 @@ def write_decided(
 ) -> Written:
     """Give every organization of the span the value that the settings decide, where its row is missing or older.
 
-    `pieces` are those of the whole subtree for one flag (`flags.states.placed_settings`), read after the locks. The
-    caller's transaction holds the tree lock; one that writes many rows has found the span by `next_span`. Where the
-    whole subtree has one value, one simple statement writes it. Where rows are `likely_new` all are inserted as if none
-    could be there, which PostgreSQL does in three quarters of the time. Which rows had the value before is known from
-    PostgreSQL 18 on; to older ones all have changed.
+    `pieces` are those of one flag (`flags.states.placed_settings`), read after the locks. The caller's transaction
+    holds the tree lock; one that writes many rows has found the span by `next_span`. The value that most pieces have is
+    written by one simple statement. Where rows are `likely_new` all are inserted as if none could be there, which
+    PostgreSQL does in three quarters of the time. Which rows had the value before is known from PostgreSQL 18 on; to
+    older ones all have changed.
     """
     values = [piece.value for piece in pieces]
     value = values[0]
     if not any(each.number for each in values):
         return Written(0, 0, 0)  # nobody has ever set the flag here
     parameters: dict[str, Any] = {
-        "flag_id": value.flag_id,
-        "job_id": job_id,
-        "after": span.after,
-        "last": span.last,
+        "flag_id": value.flag_id, "job_id": job_id, "after": span.after, "last": span.last, "count": span.count,
         "notification": _notification(subtree, span, values),
         "rewritten": encode(StatesRewritten(subtree.organization_id, span.after, span.last, value.flag_id)),
-        "count": span.count,
         **subtree.parameters(),
-    }
+    }  # fmt: skip
+    usual, _ = Counter(values).most_common(1)[0]
+    parameters |= {
+        "enabled": usual.enabled, "source_id": usual.source_id, "number": usual.number, "locked": usual.locked,
+    }  # fmt: skip
     if len(pieces) > 1:
         parameters |= {
-            "starts": [piece.start for piece in pieces],
-            "sources": [each.source_id or 0 for each in values],
-            "numbers": [each.number for each in values],
-            "values": [bool(each.enabled) for each in values],
-            "locks": [each.locked for each in values],
-        }
-        return _write(UPDATE_PIECES, INSERT_PIECES, parameters, span.count)
-    parameters |= {
-        "enabled": value.enabled, "source_id": value.source_id, "number": value.number, "locked": value.locked,
-    }  # fmt: skip
+            "starts": [piece.start for piece in pieces], "usual": [each == usual for each in values],
+            "sources": [each.source_id or 0 for each in values], "numbers": [each.number for each in values],
+            "values": [bool(each.enabled) for each in values], "locks": [each.locked for each in values],
+        }  # fmt: skip
+        return _write_pieces(parameters, span, has_usual=usual.number > 0)
     if likely_new:
         with contextlib.suppress(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(INSERT_NEW, parameters)
             new, _, _ = cursor.fetchone()
             return Written(new, 0, new)
     return _write(UPDATE_SPAN, INSERT_MISSING, parameters, span.count)
+
+
+def _write_pieces(parameters: dict[str, Any], span: Span, *, has_usual: bool) -> Written:
+    """Write the value of most pieces by the simple statement, and beside it the values of the other organizations."""
+    with connection.cursor() as cursor:
+        cursor.execute(OTHERS, parameters)
+        (others,) = cursor.fetchone()
+    parameters["others"] = others
+    one = _write(UPDATE_PIECES, INSERT_PIECES, parameters, len(others)) if others else Written(0, 0, 0)
+    if not has_usual or len(others) == span.count:
+        return one
+    two = _write(UPDATE_USUAL, INSERT_USUAL, parameters, span.count - len(others))
+    return Written(one.rows + two.rows, one.unchanged + two.unchanged, one.new + two.new)
 
 
 def _write(update: str, insert: str, parameters: dict[str, Any], most: int) -> Written:
@@ -350,14 +366,10 @@ def count_superseded(subtree: Subtree, span: Span, values: Sequence[DecidedValue
         cursor.execute(
             COUNT_SUPERSEDED,
             {
-                "flag_ids": [value.flag_id for value in values],
-                "numbers": [value.number for value in values],
-                "values": len(values),
-                "after": span.after,
-                "last": span.last,
-                **subtree.parameters(),
+                "flag_ids": [value.flag_id for value in values], "numbers": [value.number for value in values],
+                "values": len(values), "after": span.after, "last": span.last, **subtree.parameters(),
             },
-        )
+        )  # fmt: skip
         return int(cursor.fetchone()[0])
 
 
