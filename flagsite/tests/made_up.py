@@ -57,6 +57,10 @@ BEYOND_A_SCHEMA = {
     '"field":"columns"': "whether a column of a file has two names",
     '"field":"delimiter"': "whether a delimiter is a letter or a digit of any script",
     "A flag's name cannot be changed.": "whether the body has the same name as the path",
+    '"field":"rules"': "whether a clause of a targeting rule has what its operator needs",
+    "All flags of Flagsite are boolean": "OpenFeature's manifest has types that Flagsite does not have",
+    "Flags have no name beside their key": "OpenFeature's manifest has names that Flagsite does not keep",
+    "before-history": "when history begins",
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }
 """Types and messages of problems with a valid request that no schema could exclude, and the reason."""
@@ -97,4 +101,4 @@ def send_made_up(operation: Any, mode: GenerationMode, *, existing: dict[str, An
 
 
 def _is_beyond_a_schema(response: Any) -> bool:
-    return response.status_code == 400 and any(words in response.text for words in BEYOND_A_SCHEMA)
+    return response.status_code in {400, 410} and any(words in response.text for words in BEYOND_A_SCHEMA)
