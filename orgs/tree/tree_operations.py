@@ -62,8 +62,9 @@ def move(
     with transaction.atomic():
         locks.lock_trees_for_writing(organization_id, parent_id)
         organization = _get(organization_id)
-        move_options.check(organization_id, parent_id, options)
         before, organization.parent_id = organization.parent_id, parent_id
+        if before != parent_id:  # a job that has moved it already may try again
+            move_options.check(organization_id, parent_id, options)
         organization.keeps_values = options.keeps_values
         organization.save()
         if before != parent_id:

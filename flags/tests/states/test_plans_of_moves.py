@@ -19,6 +19,7 @@ from orgs.tests.commands import run
 from orgs.tests.people import shown, signed_in
 from orgs.tree import tree_operations
 from orgs.tree.models import Organization
+from orgs.tree.move_options import MoveOptions
 
 pytestmark = pytest.mark.django_db
 
@@ -200,6 +201,15 @@ def test_a_large_move_checks_the_plan_before_its_job_and_again_in_it(api: Api, c
     job = api.get(f"/job-status/{answer.json()['jobId']}").json()
     assert (job["status"], Organization.objects.get(pk=cast.north.pk).parent_id) == ("FAILED", cast.acme.pk)
     assert "The plan is out of date." in job["errorMessage"]
+
+
+def test_a_job_that_has_moved_already_may_try_again_with_the_same_plan(api: Api, cast: Cast) -> None:
+    put(cast.acme, True)
+    there = other_root()
+    options = MoveOptions(plan_hash=plan(api, cast.north, there).json()["planHash"], at_most=3)
+    for _ in range(2):
+        moved = tree_operations.move(organization_id=cast.north.pk, parent_id=there.pk, options=options)
+        assert moved.parent_id == there.pk
 
 
 def test_the_words_of_a_move_need_a_new_parent(api: Api, cast: Cast) -> None:
