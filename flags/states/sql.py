@@ -21,7 +21,7 @@ from flags.states.setting_rules import DecidedValue, Piece
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
-from orgs.tree.subtrees import Subtree, is_in_subtree, start_of, subtree_columns
+from orgs.tree.subtrees import TREE_OF_PARAMETERS, Subtree, is_in_subtree, start_of, subtree_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,16 @@ def begin_deletion() -> None:
 # Two chunks that both find some rows to update and some to insert would take those in different orders, and stop each
 # other for ever. So only one chunk at a time writes a flag in a block of 65,536 ids of a tree. Flags share 64 locks and
 # blocks eight, so that PostgreSQL has room for them however many flags a chunk writes and how far its ids lie apart.
-LOCK_BLOCKS = """
+LOCK_BLOCKS = f"""
 SELECT last, count, (
        SELECT count(pg_advisory_xact_lock(hashtextextended(
-                  'flags ' || share || ' in tree ' || %(tree_id)s || ' block ' || block, 0)))
+                  'flags ' || share || ' in tree ' || {TREE_OF_PARAMETERS} || ' block ' || block, 0)))
          FROM (SELECT DISTINCT flag_id %% 64 AS share, block %% 8 AS block
                  FROM unnest(%(flags)s::bigint[]) AS flag_id,
                       generate_series(first >> 16, LEAST(last >> 16, (first >> 16) + 7)) AS block
                 ORDER BY 1, 2) keys)
-  FROM (SELECT min(id) AS first, max(id) AS last, count(*) AS count FROM ({members}) members) bounds
-"""
+  FROM (SELECT min(id) AS first, max(id) AS last, count(*) AS count FROM ({{members}}) members) bounds
+"""  # noqa: S608 - no input in it
 NEXT_MEMBERS = f"""  -- walks the primary key, or the subtree's index where that is shorter
     SELECT id FROM orgs_organization
      WHERE id > %(after)s AND {is_in_subtree()}

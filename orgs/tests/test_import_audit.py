@@ -42,7 +42,7 @@ def test_the_entries_are_those_of_the_same_operations_done_one_by_one(cast: Cast
         import_rows("bergen,O,south")
     imported = AuditEntry.objects.filter(organization=cast.bergen).order_by("id")
     for one, other in zip(one_by_one, imported, strict=True):
-        assert one.details.keys() == other.details.keys()
+        assert one.details.keys() - {"changeNumber"} == other.details.keys()  # the moves of an import share a number
         for column in ("actor", "action", "via", "address", "correlation_id", "reason"):
             assert getattr(one, column) == getattr(other, column)
         assert (other.subject, other.at is not None) == ("organization:bergen", True)

@@ -110,7 +110,8 @@ def test_the_report_of_a_dry_run_is_that_of_the_import(cast: Cast) -> None:
     before = paths()
     checked = import_bytes(HEADER + rows, dry_run=True)
     assert paths() == before
-    assert import_bytes(HEADER + rows) == checked
+    assert checked.values is not None, "only a dry run counts what changes its value"
+    assert import_bytes(HEADER + rows) == checked._replace(values=None)
 
 
 # --- columns, delimiter, encoding -------------------------------------------------------------------------------------

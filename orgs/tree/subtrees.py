@@ -88,6 +88,10 @@ def subtree_columns(organization: str) -> str:
     return ", ".join(f"{organization}.{column}" for column in ("id", "tree_id", "lft", "rght", "descendant_count"))
 
 
+TREE_OF_PARAMETERS = "%(tree_id)s"
+"""The number of the tree that the parameters name (`Stretch.parameters`), in a statement."""
+
+
 def tree_number(organization: str) -> str:
     """Return an expression for the number of the organization's tree."""
     return f"{organization}.tree_id"
