@@ -187,7 +187,7 @@ def _undo(installation: Installation, root: int, count: int) -> float:
 
 
 def _draw(by_settings: dict[int, float], by_size: dict[int, float]) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), facecolor="white")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), facecolor="white", sharey=True)
     for plot, figures in ((left, by_settings), (right, by_size)):
         plot.loglog(figures.keys(), [seconds * 1000 for seconds in figures.values()], "o-", label="POST …/undo")
         plot.set(ylabel="milliseconds", ylim=(1, None))
