@@ -11,7 +11,7 @@ from django.test import override_settings
 from flags.definitions.models import Flag
 from flags.evaluation.context_loader import load_context
 from flags.states.move_planning import of_move
-from flags.states.planning import of_reset, of_set
+from flags.states.planning import of_exemption, of_reset, of_set
 from flags.states.setting_rules import Below
 from flags.tests.control.cases import CASES
 from flags.tests.control.planting import plant, stored_values
@@ -25,6 +25,10 @@ from orgs.tree.models import Organization
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+PLANNED = {"set", "reset", "exempt", "endExemption", "move"}
+"""Steps whose plan counts the values that they change."""
+
+
 class Runner:
     """Carries a case out with requests, and has its jobs carried out when the case says so."""
 
@@ -35,7 +39,7 @@ class Runner:
     def carry_out(self, step: dict[str, Any]) -> None:
         """Send the request of a step, and compare the answer and the number of changed values."""
         before, there_before = stored_values(), _ids()
-        planned = _planned(step) if not self.work and step["do"] in {"set", "reset", "move"} else None
+        planned = _planned(step) if not self.work and step["do"] in PLANNED else None
         response = self._send(step)
         answer = "accepted" if response.status_code in {200, 201, 202, 204} else kind_of(response)
         assert answer == step["answer"], (step, response.content)
@@ -93,6 +97,8 @@ def _planned(step: dict[str, Any]) -> int:
         parent = Organization.objects.filter(key=step["parent"] or "").first()
         return of_move(subtree, parent and parent.pk, keeps_values=step.get("materialise", False)).changed
     flag = Flag.objects.filter(key=step["flag"]).first() or Flag(key=step["flag"])
+    if step["do"] in {"exempt", "endExemption"}:
+        return of_exemption(subtree, flag, is_exempt=step["do"] == "exempt").effect.changed
     if step["do"] == "reset":
         return of_reset(subtree, flag, below=step.get("subtree", False)).effect.changed
     below, only_here = Below(step.get("below", "keep")), step.get("reach") == "here"
