@@ -61,6 +61,7 @@ BEYOND_A_SCHEMA = {
     "All flags of Flagsite are boolean": "OpenFeature's manifest has types that Flagsite does not have",
     "Flags have no name beside their key": "OpenFeature's manifest has names that Flagsite does not keep",
     "before-history": "when history begins",
+    "invalid-moment": "whether there is a change with a number, and whether a time has passed",
     "Send the file as the body of the request": "the library makes up empty files, whatever `minLength` says",
 }
 """Types and messages of problems with a valid request that no schema could exclude, and the reason."""
