@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from flags.definitions.models import FLAG_KEY_PATTERN
+from flags.evaluation.engine import REASON_CHOICES
 from flagsite.core import example_names as names
 
 FLAG_EXAMPLE = {
@@ -39,6 +40,7 @@ SCHEMAS: dict[str, Any] = {
                     },
                     "organizationKey": {"type": "string"},
                     "environment": {"type": "string", "description": "The environment, such as staging."},
+                    # all other members are attributes, which targeting rules can ask for
                 },
             }
         },
@@ -49,12 +51,12 @@ SCHEMAS: dict[str, Any] = {
         "required": ["key", "reason", "value", "variant", "metadata"],
         "properties": {
             "key": {"type": "string"},
-            "reason": {"type": "string", "enum": ["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED"]},
+            "reason": {"type": "string", "enum": REASON_CHOICES},
             "value": {"type": "boolean"},
             "variant": {"type": "string", "enum": ["on", "off"]},
             "metadata": {
                 "type": "object",
-                "description": "The rule that decided, and the organization on which the value was set.",
+                "description": "The rule that decided, a targeting rule by its id too, and where the value was set.",
                 "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
             },
         },
