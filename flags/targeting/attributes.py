@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ NO_ATTRIBUTES: Attributes = {}
 Getter = Callable[[Attributes], Any]
 
 
+@lru_cache(maxsize=4096)
 def getter(name: str) -> Getter:
     """Return the function that reads an attribute. It returns None if the attribute is missing or null."""
     if "." not in name:
