@@ -5,11 +5,12 @@ from flags.history.models import FormerDefinition, FormerPlacement, HistoryBegin
 from flags.insights.models import EnvironmentUseDay, FlagAdoption, FlagUse, FlagUseDay, FlagUseTotal, StaleFlagNotice
 from flags.reports.models import Report
 from flags.schedules.models import FlagSchedule
-from flags.states.models import Change, FlagSetting, FlagState, ReplacedSetting
+from flags.states.models import Change, CustomValue, FlagSetting, FlagState, ReplacedSetting
 from flags.statistics.models import Statistic
 
 __all__ = [
     "Change",
+    "CustomValue",
     "EnvironmentUseDay",
     "Flag",
     "FlagAdoption",

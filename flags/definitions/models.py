@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.values.types import FlagType
 from flagsite.core.db.clock import ClockTimestamp
 
 FLAG_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
@@ -88,6 +89,36 @@ class Flag(models.Model):
         db_default=[],
         blank=True,
         help_text="Targeting rules, in their order: the first that matches decides, before the organization's value.",
+    )
+    type = models.CharField(
+        max_length=8,
+        choices=[(each.value, each.value) for each in FlagType],
+        default=FlagType.BOOLEAN.value,
+        db_default=FlagType.BOOLEAN.value,
+        help_text="The type of its values. It never changes.",
+    )
+    variants = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="Its values, each with a key. Empty for a boolean flag."
+    )
+    variants_made = models.PositiveSmallIntegerField(
+        default=0, db_default=0, editable=False, help_text="The highest number that a variant has ever had."
+    )
+    default_variant = models.CharField(
+        max_length=255,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="The key of the variant that is served where it is on and nothing else decides.",
+    )
+    off_variant = models.CharField(
+        max_length=255,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="The key of the variant that is served where it is off. Empty if there is no value then.",
+    )
+    value_schema = models.JSONField(
+        "schema", null=True, blank=True, help_text="A JSON Schema that each of its values has to fit."
     )
     environments = models.JSONField(
         default=dict, db_default={}, blank=True, help_text='Forces it on or off in an environment: {"staging": true}.'

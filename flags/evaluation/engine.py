@@ -19,6 +19,8 @@ from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
 from flags.targeting.attributes import Attributes
 from flags.targeting.rules import TargetingRule, unit_bytes
+from flags.values.types import FlagType
+from flags.values.variants import BY_ENABLED, Variant
 from flagsite.core.errors import FlagsiteError
 
 
@@ -90,6 +92,12 @@ class Definition:
     version: int = 1
     hash_version: int = HASH_VERSION
     available_to_clients: bool = False
+    type: FlagType = FlagType.BOOLEAN
+    variants: tuple[Variant, ...] = ()
+    """Empty for a boolean flag, whose variants are `on` and `off`."""
+    default_variant: str = ""
+    off_variant: str = ""
+    """Keys of variants. Empty for a boolean flag, and where there is no value for off."""
 
     def reason_of(self, rule: Rule) -> Reason:
         """Return the reason of a resolution by a rule. The default is static unless targeting rules were asked before.
@@ -108,7 +116,8 @@ class Definition:
 class StateValue:
     """An organization's value of a flag, the organization on which it was set, and the number of that change.
 
-    A `locked` value is that of everybody in the organization: neither whitelist nor rollout changes it.
+    A `locked` value is that of everybody in the organization: neither whitelist nor rollout changes it. `variant` is
+    the number of a variant or custom value, or 0 (`flags.values.variants`).
     """
 
     flag_id: int
@@ -116,6 +125,7 @@ class StateValue:
     source_id: int
     number: int
     locked: bool = False
+    variant: int = BY_ENABLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
 from flags.states.setting_rules import LOCK, NONE, SET
+from flags.values.variants import BY_ENABLED
 from flagsite.core.db.clock import ClockTimestamp
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
@@ -21,6 +22,7 @@ CASE WHEN change.job_id IS NULL THEN change.is_partial IS FALSE
 """A condition in SQL: the change (`change`) has reached every organization of its subtree."""
 
 
+NUMBER_OF_VARIANT = "The number of a variant or custom value of the flag; 0 stands for none in particular."
 MOVE, EXEMPT = "move", "exempt"
 """The kinds of changes that are no settings: a move, and the begin or the end of an exemption."""
 
@@ -46,6 +48,7 @@ class Change(models.Model):
     enabled = models.BooleanField(
         null=True, help_text="The value on the organization since the change. Empty if there is none."
     )
+    variant = models.IntegerField(default=BY_ENABLED, db_default=BY_ENABLED, help_text=NUMBER_OF_VARIANT)
     source = models.ForeignKey(
         Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
@@ -124,6 +127,7 @@ class FlagState(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
     enabled = models.BooleanField(null=True)  # after the wider columns, so that a row has no gaps
     locked = models.BooleanField(default=False, db_default=False)
+    variant = models.IntegerField(default=BY_ENABLED, db_default=BY_ENABLED)
 
     def __str__(self) -> str:
         return f"{self.flag_id} is {'on' if self.enabled else 'off'} for {self.organization_id}"
@@ -174,6 +178,7 @@ class FlagSetting(models.Model):
     exempt_until = models.DateTimeField(null=True, help_text="When the exemption ends by itself.")
     kind = models.CharField(max_length=6, choices=Kind.choices)
     enabled = models.BooleanField(null=True, help_text="Empty if nothing is set.")
+    variant = models.IntegerField(default=BY_ENABLED, db_default=BY_ENABLED, help_text=NUMBER_OF_VARIANT)
     only_here = models.BooleanField(
         default=False, db_default=False, help_text="Whether the value does not count for organizations below."
     )
@@ -186,6 +191,9 @@ class FlagSetting(models.Model):
                 name="setting_has_a_value_if_it_is_set",
                 condition=models.Q(kind__in=[SET, LOCK], enabled__isnull=False)
                 | models.Q(kind=NONE, enabled__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="setting_with_a_variant_is_on", condition=models.Q(variant=BY_ENABLED) | models.Q(enabled=True)
             ),
             models.CheckConstraint(
                 name="only_a_set_is_only_here", condition=models.Q(only_here=False) | models.Q(kind=SET)
@@ -213,6 +221,26 @@ class FlagSetting(models.Model):
         return f"{self.flag_id} {self.kind} at {self.organization_id} (number {self.number})"
 
 
+class CustomValue(models.Model):
+    """A JSON value that a setting has given in place of a variant. Settings and flag states name it by its id.
+
+    A row never changes, and settings with the same value share it. So a flag state means the same value before and
+    after its setting is replaced, however far the propagation is.
+    """
+
+    id = models.AutoField(primary_key=True)
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, db_index=False, related_name="custom_values")
+    value = models.JSONField()
+    digest = models.BinaryField(max_length=16, help_text="The hash of the value in its canonical form.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["flag", "digest"], name="custom_value_of_flag")]
+
+    def __str__(self) -> str:
+        return f"{self.flag_id} {self.value!r}"
+
+
 class ReplacedSetting(models.Model):
     """A setting as it was before a change replaced or ended it: for an undo, and for looks into the past.
 
@@ -236,6 +264,7 @@ class ReplacedSetting(models.Model):
     exempt_until = models.DateTimeField(null=True)
     kind = models.CharField(max_length=6)
     enabled = models.BooleanField(null=True)
+    variant = models.IntegerField(default=BY_ENABLED, db_default=BY_ENABLED)
     only_here = models.BooleanField(default=False)
     requested_by = models.CharField(max_length=200, default="")
     reason = models.TextField(default="")

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from flags.values.variants import BY_ENABLED
+
 SET, LOCK, NONE = "set", "lock", "none"
 """The kinds of settings (`flags.states.models.FlagSetting.Kind`)."""
 LIVE_KINDS = [SET, LOCK]
@@ -33,6 +35,7 @@ class DecidedValue:
 
     `source_id` is the organization whose setting decides, and `number` the highest change number on the path.
     `locked` says whether a lock decides, so that nothing but the definition can change the value for some users.
+    `variant` is the number of a variant or custom value, or 0 (`flags.values.variants`).
     """
 
     flag_id: int
@@ -40,6 +43,7 @@ class DecidedValue:
     source_id: int | None
     number: int
     locked: bool = False
+    variant: int = BY_ENABLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class PlacedSetting:
     start: int = 0
     end: int = 0
     size: int = 0
+    variant: int = BY_ENABLED
 
 
 def decide(flag_id: int, path: Sequence[PlacedSetting], at: int | None) -> DecidedValue:
@@ -71,10 +76,10 @@ def decide(flag_id: int, path: Sequence[PlacedSetting], at: int | None) -> Decid
     number = max((setting.number for setting in path), default=0)
     lock = deciding_lock(path)
     if lock is not None:
-        return DecidedValue(flag_id, lock.enabled, lock.source_id, number, locked=True)
+        return DecidedValue(flag_id, lock.enabled, lock.source_id, number, locked=True, variant=lock.variant)
     for setting in reversed(path):
         if setting.kind != NONE and (not setting.only_here or setting.organization_id == at):
-            return DecidedValue(flag_id, setting.enabled, setting.source_id, number)
+            return DecidedValue(flag_id, setting.enabled, setting.source_id, number, variant=setting.variant)
     return DecidedValue(flag_id, None, None, number)
 
 
