@@ -9,7 +9,7 @@ ask for absence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,8 @@ from flags.targeting.attributes import TARGETING_KEY, Attributes, getter
 from flags.targeting.operators import OPERATORS, Test, WrongValue
 
 IN_SUBTREE, LEVEL = "inSubtree", "level"
+IN_SEGMENT = "inSegment"
+"""The operator that asks for segments instead of an attribute."""
 OF_THE_TREE = frozenset({IN_SUBTREE, LEVEL})
 """The operators that ask for the place of the organization instead of an attribute."""
 ORGANIZATION, ANCESTOR = "organization", "ancestor"
@@ -30,24 +32,46 @@ ClauseTest = Callable[[Attributes, str, Keys], bool]
 
 @dataclass(frozen=True)
 class Clause:
-    """One condition of a rule. `attribute` is empty for the operators that ask for the place in the tree."""
+    """One condition of a rule. `attribute` is empty for the operators that ask for something else.
+
+    `segments` are those of the `values` of the operator `inSegment` that exist (`flags.targeting.segments`).
+    """
 
     attribute: str
     op: str
     values: tuple[Any, ...] = ()
     negate: bool = False
     ignore_case: bool = False
+    segments: tuple[EvaluatedSegment, ...] = ()
 
     @property
-    def reads(self) -> str:
-        """The attribute of the context that the clause reads. Empty if it reads none, or the targeting key."""
-        return "" if self.op in OF_THE_TREE or self.attribute == TARGETING_KEY else self.attribute
+    def reads(self) -> set[str]:
+        """The attributes of the context that the clause reads, without the targeting key."""
+        if self.op == IN_SEGMENT:
+            return {name for segment in self.segments for name in segment.reads}
+        return set() if self.op in OF_THE_TREE or self.attribute == TARGETING_KEY else {self.attribute}
+
+    @property
+    def depends_on_user(self) -> bool:
+        """Whether it can say something else to two users of one organization."""
+        if self.op == IN_SEGMENT:
+            return any(segment.depends_on_user for segment in self.segments)
+        return self.op not in OF_THE_TREE
+
+    @property
+    def asks_for_path(self) -> bool:
+        """Whether it depends on the keys of the organizations above."""
+        return self.op in OF_THE_TREE or any(segment.asks_for_path for segment in self.segments)
 
     @cached_property
     def why_never(self) -> str:
         """Why the clause matches nobody: this version of Flagsite does not know what it asks for. Empty otherwise."""
         if self.op in OF_THE_TREE:
             return ""
+        if self.op == IN_SEGMENT:
+            known = {segment.key for segment in self.segments}
+            missing = [key for key in self.values if key not in known]
+            return f"There is no segment {missing[0]!r}." if missing and (self.negate or not known) else ""
         if self.op not in OPERATORS:
             return f"The operator {self.op!r} is unknown."
         try:
@@ -62,6 +86,8 @@ class Clause:
             return list(keys) or None
         if self.op == LEVEL:
             return len(keys) - 1 if keys else None
+        if self.op == IN_SEGMENT:
+            return [segment.key for segment in self.segments if segment.test(attributes, targeting_key, keys)]
         if self.attribute == TARGETING_KEY:
             return targeting_key or None
         return getter(self.attribute)(attributes)
@@ -78,6 +104,11 @@ class Clause:
         if self.op == LEVEL:
             levels = frozenset(self.values)
             return lambda attributes, targeting_key, keys: bool(keys) and (len(keys) - 1 in levels) is not negate
+        if self.op == IN_SEGMENT:
+            tests = tuple(segment.test for segment in self.segments)
+            return lambda attributes, targeting_key, keys: (
+                any(test(attributes, targeting_key, keys) for test in tests) is not negate
+            )
         if self.op == "exists":
             read = getter(self.attribute)
             if self.attribute == TARGETING_KEY:
@@ -101,6 +132,69 @@ class Clause:
             return test(value) is not negate
 
         return compare
+
+
+@dataclass(frozen=True)
+class SegmentRule:
+    """One rule of a segment: it matches if all of its clauses do."""
+
+    id: str
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True)
+class EvaluatedSegment:
+    """A segment as evaluation reads it: who is in it.
+
+    The included targeting keys are in it, the excluded ones are not, and of all others those are whom a rule matches.
+    `revision` tells this content from every other one of the same segment.
+    """
+
+    key: str
+    revision: str
+    included: tuple[str, ...] = field(default=(), repr=False)
+    excluded: tuple[str, ...] = field(default=(), repr=False)
+    rules: tuple[SegmentRule, ...] = ()
+
+    @cached_property
+    def test(self) -> ClauseTest:
+        """The function that says whether somebody is in the segment."""
+        included, excluded = frozenset(self.included), frozenset(self.excluded)
+        rules = tuple(tuple(clause.test for clause in rule.clauses) for rule in self.rules)
+
+        def is_in(attributes: Attributes, targeting_key: str, keys: Keys) -> bool:
+            if targeting_key in included:
+                return True
+            if targeting_key in excluded:
+                return False
+            for tests in rules:
+                for test in tests:
+                    if not test(attributes, targeting_key, keys):
+                        break
+                else:
+                    return True
+            return False
+
+        return is_in
+
+    @property
+    def reads(self) -> set[str]:
+        """The attributes of the context that its rules read, without the targeting key."""
+        return {name for clause in self._clauses for name in clause.reads}
+
+    @property
+    def depends_on_user(self) -> bool:
+        """Whether two users of one organization can differ."""
+        return bool(self.included or self.excluded) or any(clause.depends_on_user for clause in self._clauses)
+
+    @property
+    def asks_for_path(self) -> bool:
+        """Whether it depends on the keys of the organizations above."""
+        return any(clause.asks_for_path for clause in self._clauses)
+
+    @property
+    def _clauses(self) -> list[Clause]:
+        return [clause for rule in self.rules for clause in rule.clauses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +247,24 @@ class TargetingRule:
     @property
     def reads(self) -> set[str]:
         """The attributes of the context on which the rule depends, without the targeting key."""
-        names = {clause.reads for clause in self.clauses} | {self.rollout.reads if self.rollout else ""}
-        return names - {""}
+        names = {name for clause in self.clauses for name in clause.reads}
+        return (names | {self.rollout.reads if self.rollout else ""}) - {""}
 
     @property
     def depends_on_user(self) -> bool:
         """Whether it can say something else to two users of one organization."""
         by_user = self.rollout is not None and self.rollout.by not in (ORGANIZATION, ANCESTOR)
-        return by_user or any(clause.op not in OF_THE_TREE for clause in self.clauses)
+        return by_user or any(clause.depends_on_user for clause in self.clauses)
 
     @property
     def asks_for_path(self) -> bool:
         """Whether it depends on the keys of the organizations above."""
         by_ancestor = self.rollout is not None and self.rollout.by == ANCESTOR
-        return by_ancestor or any(clause.op in OF_THE_TREE for clause in self.clauses)
+        return by_ancestor or any(clause.asks_for_path for clause in self.clauses)
 
     def can_match(self, keys: Keys) -> bool:
         """Return whether it matches some user of an organization, as far as the place in the tree decides."""
-        return all(clause.test({}, "", keys) for clause in self.clauses if clause.op in OF_THE_TREE)
+        return all(clause.test({}, "", keys) for clause in self.clauses if not clause.depends_on_user)
 
 
 def unit_bytes(unit: str) -> bytes:
@@ -201,6 +295,17 @@ def _rule(content: Any) -> TargetingRule | None:
     threshold = round(weight * BUCKETS_OF_ONE_PER_CENT)
     return TargetingRule(
         rule_id, made, None, RuleRollout(threshold, serve.get("by", TARGETING_KEY), serve.get("level"))
+    )
+
+
+def segment_rules_of(content: Any) -> tuple[SegmentRule, ...]:
+    """Read the rules in the JSON of a segment. Nothing is raised: what cannot be read matches nobody."""
+    found = [each for each in content if isinstance(each, Mapping)] if isinstance(content, list) else []
+    clauses = [(str(each.get("id", "")), each.get("clauses")) for each in found]
+    return tuple(
+        SegmentRule(rule_id, tuple(_clause(each) for each in listed))
+        for rule_id, listed in clauses
+        if isinstance(listed, list) and listed and all(isinstance(each, Mapping) for each in listed)
     )
 
 
