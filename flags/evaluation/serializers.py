@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.helpers import lazy_serializer
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
@@ -11,7 +12,7 @@ from flags.evaluation.engine import REASON_CHOICES, Rule, Step
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
 from flags.history.serializers import MomentField, PastSerializer
 from flags.states.setting_rules import SETTING_KINDS
-from flags.targeting.traces import ClauseTrace, RuleTrace
+from flags.targeting.traces import ClauseTrace, RuleTrace, SegmentTrace
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInBody, ReferenceInQuery
@@ -209,21 +210,37 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
 class ClauseTraceSerializer(serializers.Serializer[ClauseTrace]):
     """What a clause compared."""
 
-    attribute = serializers.CharField(help_text="Empty for `inSubtree` and `level`, which ask for the organization.")
+    attribute = serializers.CharField(help_text="Empty for `inSubtree`, `level` and `inSegment`.")
     op = serializers.CharField()
     values = serializers.ListField(child=serializers.JSONField())
     negate = serializers.BooleanField()
     compared = serializers.JSONField(help_text="The value that the clause looked at. Null: none.")
     matches = serializers.BooleanField()
     why = serializers.CharField(help_text="The comparison in words.")
+    segments = serializers.SerializerMethodField(help_text="The segments for which the clause asks.")
+
+    @extend_schema_field(lazy_serializer("flags.evaluation.serializers.SegmentTraceSerializer")(many=True))
+    def get_segments(self, clause: ClauseTrace) -> list[dict[str, Any]]:
+        return list(SegmentTraceSerializer(clause.segments, many=True).data)
 
 
 class RuleTraceSerializer(serializers.Serializer[RuleTrace]):
-    """A targeting rule, and whether it matches."""
+    """A targeting rule, or a rule of a segment, and whether it matches."""
 
     id = serializers.CharField()
     matches = serializers.BooleanField()
     clauses = ClauseTraceSerializer(many=True)
+
+
+class SegmentTraceSerializer(serializers.Serializer[SegmentTrace]):
+    """A segment for which a clause asks, and whether the user is in it."""
+
+    key = serializers.CharField()
+    matches = serializers.BooleanField()
+    why = serializers.CharField(help_text="Which list of targeting keys or which rule has decided.")
+    rules = RuleTraceSerializer(
+        many=True, help_text="The rules of the segment up to the first that matches. Empty if a list has decided."
+    )
 
 
 @extend_schema_serializer(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from flags.targeting.attributes import Attributes
-from flags.targeting.rules import IN_SUBTREE, LEVEL, Clause, Keys, TargetingRule
+from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL, Clause, EvaluatedSegment, Keys, TargetingRule
 
 LONGEST_SHOWN = 200
 
@@ -25,6 +25,8 @@ class ClauseTrace:
     compared: Any
     matches: bool
     why: str
+    segments: list[SegmentTrace] = field(default_factory=list)
+    """The segments for which the clause asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class RuleTrace:
     id: str
     matches: bool
     clauses: list[ClauseTrace]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTrace:
+    """A segment for which a clause asks, whether somebody is in it, and why.
+
+    `rules` has its rules up to the first that matches; none if a list of targeting keys has decided.
+    """
+
+    key: str
+    matches: bool
+    why: str
+    rules: list[RuleTrace]
 
 
 def traces_of(
@@ -51,11 +66,39 @@ def traces_of(
     return traces
 
 
+def lines_of(clauses: Sequence[ClauseTrace], indent: str = "") -> list[str]:
+    """Return why each clause matches or not, one in a line; those of segments below, and further in."""
+    lines = []
+    for clause in clauses:
+        lines.append(f"{indent}{clause.why}")
+        for segment in clause.segments:
+            lines.append(f"{indent}  {segment.key}: {segment.why}")
+            for rule in segment.rules:
+                lines += [f"{indent}    {rule.id}:", *lines_of(rule.clauses, f"{indent}      ")]
+    return lines
+
+
 def _trace(clause: Clause, attributes: Attributes, targeting_key: str, keys: Keys) -> ClauseTrace:
     compared = clause.compared(attributes, targeting_key, keys)
     matches = clause.test(attributes, targeting_key, keys)
     why = clause.why_never or _words(clause, compared, matches=matches)
-    return ClauseTrace(clause.attribute, clause.op, list(clause.values), clause.negate, _shown(compared), matches, why)
+    said = clause.attribute, clause.op, list(clause.values), clause.negate, _shown(compared), matches, why
+    return ClauseTrace(*said, [_trace_of_segment(each, attributes, targeting_key, keys) for each in clause.segments])
+
+
+def _trace_of_segment(
+    segment: EvaluatedSegment, attributes: Attributes, targeting_key: str, keys: Keys
+) -> SegmentTrace:
+    for listed, name, is_in in ((segment.included, "included", True), (segment.excluded, "excluded", False)):
+        if targeting_key in listed:
+            return SegmentTrace(segment.key, is_in, f"The targeting key is one of the {name} keys.", [])
+    rules: list[RuleTrace] = []
+    for rule in segment.rules:
+        clauses = [_trace(clause, attributes, targeting_key, keys) for clause in rule.clauses]
+        rules.append(RuleTrace(rule.id, all(clause.matches for clause in clauses), clauses))
+        if rules[-1].matches:
+            return SegmentTrace(segment.key, True, f"The rule {rule.id!r} of the segment matches.", rules)  # noqa: FBT003
+    return SegmentTrace(segment.key, False, "No rule of the segment matches.", rules)  # noqa: FBT003
 
 
 def _words(clause: Clause, compared: Any, *, matches: bool) -> str:
@@ -63,6 +106,10 @@ def _words(clause: Clause, compared: Any, *, matches: bool) -> str:
         clause.op, f"the attribute {clause.attribute!r}"
     )
     outcome = "matches" if matches else "does not match"
+    if clause.op == IN_SEGMENT:
+        asked = f"{'not in' if clause.negate else 'in'} {_text(list(clause.values))}"
+        found = f"the segment {_text(compared[0])}" if compared else "none of the segments"
+        return f"The user is in {found}: {asked} {outcome}."
     if clause.op == "exists":
         return f"{what.capitalize()} is {'there' if compared is not None else 'missing'}: the clause {outcome}."
     if compared is None:

@@ -13,7 +13,7 @@ from flags.evaluation.engine import EvaluationContext
 from flags.evaluation.serializers import ExplainedSerializer
 from flags.history.moments import find_moment
 from flags.history.past_explanation import explain_then
-from flags.targeting.traces import RuleTrace
+from flags.targeting.traces import RuleTrace, lines_of
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import json_object
 from flagsite.core.console.command import Answer, OperatorCommand
@@ -83,6 +83,6 @@ class Command(OperatorCommand):
 def _rules_table(traces: Sequence[RuleTrace]) -> Any:
     rules = terminal.table(Column("Targeting rule", no_wrap=True), Column("Matches", no_wrap=True), "Why")
     for trace in traces:
-        why = "\n".join(clause.why for clause in trace.clauses)
+        why = "\n".join(lines_of(trace.clauses))
         rules.add_row(*terminal.cells(trace.id, "yes" if trace.matches else "no", why))
     return rules

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue, Unit
-from flags.targeting.rules import Clause, RuleRollout, TargetingRule
+from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule
+from flags.targeting.segments import Segments
 
 KEYS = ["a", "b", "c", "d"]
 USERS = ["", "ann", "bob", "cleo", "user-17", "ü"]
@@ -29,21 +31,46 @@ CLAUSES = [
     ("", "inSubtree", ["org-10", "org-11"]), ("", "inSubtree", ["elsewhere"]), ("", "level", [0, 2]),
     ("plan", "of a later version", ["pro"]),
 ]  # fmt: skip
+SEGMENTS = ["s1", "s2", "s3"]
+IN_SEGMENTS = [("", "inSegment", [key]) for key in [*SEGMENTS, "gone"]] + [("", "inSegment", ["gone", "s1", "s2"])]
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> Segments:
+    """Segments; each may name those that come before, or one that does not exist."""
+    made: dict[str, EvaluatedSegment] = {}
+    for key in SEGMENTS:
+        nested = [clause for clause in IN_SEGMENTS if set(clause[2]) <= {*made, "gone"}]
+        rules = draw(st.lists(st.lists(clauses([*CLAUSES, *nested]), min_size=1, max_size=2), max_size=2))
+        made[key] = EvaluatedSegment(
+            key,
+            "1-1",
+            included=tuple(draw(st.lists(st.sampled_from(USERS[1:]), max_size=1))),
+            excluded=tuple(draw(st.lists(st.sampled_from(USERS[1:]), max_size=2))),
+            rules=tuple(SegmentRule(f"rule-{number}", tuple(rule)) for number, rule in enumerate(rules, 1)),
+        )
+    return Segments(made)
+
+
+def clauses(listed: Sequence[tuple[str, str, list[Any]]] = (*CLAUSES, *IN_SEGMENTS)) -> st.SearchStrategy[Clause]:
+    """Some of the clauses, negated or not."""
+    return st.builds(
+        lambda clause, negate: Clause(*clause[:2], tuple(clause[2]), negate, ignore_case=clause[1] == "contains"),
+        st.sampled_from(listed),
+        st.booleans(),
+    )
 
 
 @st.composite
 def targeting_rules(draw: st.DrawFn) -> TargetingRule:
     """A rule with some clauses; some operators are unknown here, and some units of rollouts are missing."""
-    clauses = tuple(
-        Clause(*clause[:2], tuple(clause[2]), negate=draw(st.booleans()), ignore_case=clause[1] == "contains")
-        for clause in draw(st.lists(st.sampled_from(CLAUSES), min_size=1, max_size=2))
-    )
+    own = tuple(draw(st.lists(clauses(), min_size=1, max_size=2)))
     rule_id = f"rule-{draw(st.integers(1, 9))}"
     if draw(st.booleans()):
-        return TargetingRule(rule_id, clauses, draw(st.booleans()))
+        return TargetingRule(rule_id, own, draw(st.booleans()))
     by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere"]))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
-    return TargetingRule(rule_id, clauses, None, RuleRollout(draw(PERCENT), by, level))
+    return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level))
 
 
 @st.composite
@@ -53,6 +80,7 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
     `versions` are those of the hashes of rollouts.
     """
     made: dict[str, Definition] = {}
+    known = draw(segments())
     for number, key in enumerate(KEYS, 1):
         unit = draw(st.sampled_from(list(Unit)))
         made[key] = Definition(
@@ -66,7 +94,7 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
             whitelist=frozenset(draw(st.lists(st.sampled_from(USERS[1:]), max_size=2))),
             environments=draw(st.dictionaries(st.sampled_from(ENVIRONMENTS), st.booleans(), max_size=1)),
             prerequisites=tuple(draw(st.lists(st.sampled_from([*made, "gone"]), max_size=2, unique=True))),
-            targeting_rules=tuple(draw(st.lists(targeting_rules(), max_size=3))),
+            targeting_rules=known.resolved(draw(st.lists(targeting_rules(), max_size=3))),
             archived=draw(st.integers(0, 9)) == 0,
             killed=draw(st.integers(0, 9)) == 0,
             hash_version=draw(st.sampled_from(versions)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
 from flags.evaluation.rollout import bucket, hash_prefix
-from flags.targeting.rules import Clause, RuleRollout
+from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout
 
 RULES = (
     "archived", "killed", "prerequisite", "environment", "whitelist", "targeting", "organization", "default", "rollout",
@@ -79,12 +79,23 @@ def _says_a_targeting_rule(flag: Definition, place: OrganizationContext, context
     return None
 
 
+def _is_in(segment: EvaluatedSegment, place: OrganizationContext, context: EvaluationContext) -> bool:
+    if context.targeting_key in (*segment.included, *segment.excluded):
+        return context.targeting_key in segment.included
+    return any(all(_holds(clause, place, context) for clause in rule.clauses) for rule in segment.rules)
+
+
 def _holds(clause: Clause, place: OrganizationContext, context: EvaluationContext) -> bool:
     """Only for the operators and values that the tests draw."""
     value: Any
     if clause.op in ("inSubtree", "level"):
         value = list(place.keys) if clause.op == "inSubtree" else [len(place.keys) - 1]
         return bool(place.keys) and any(one in clause.values for one in value) != clause.negate
+    if clause.op == "inSegment":
+        found = {segment.key: _is_in(segment, place, context) for segment in clause.segments}
+        if clause.negate:
+            return not any(found.get(key, True) for key in clause.values)
+        return any(found.get(key, False) for key in clause.values)
     if clause.attribute == "targetingKey":
         value = context.targeting_key
     elif clause.attribute == "company.size":
