@@ -24,7 +24,7 @@ ATTRIBUTES = {
     "app": ["1.4.2", "v2", "2.0.0-rc.1", "x", 2],
     "company": [{"size": 5}, {"size": None}, "acme", {}],
 }
-CLAUSES = [
+CLAUSES: list[tuple[str, str, list[Any]]] = [
     ("plan", "in", ["pro", 1, True]), ("plan", "contains", ["R"]), ("plan", "exists", []), ("age", "gte", [18]),
     ("age", "lt", [3, 18]), ("app", "semverLt", ["2.0.0"]), ("company.size", "gt", [1]),
     ("targetingKey", "in", ["ann"]),
@@ -32,7 +32,9 @@ CLAUSES = [
     ("plan", "of a later version", ["pro"]),
 ]  # fmt: skip
 SEGMENTS = ["s1", "s2", "s3"]
-IN_SEGMENTS = [("", "inSegment", [key]) for key in [*SEGMENTS, "gone"]] + [("", "inSegment", ["gone", "s1", "s2"])]
+IN_SEGMENTS: list[tuple[str, str, list[Any]]] = [("", "inSegment", [key]) for key in [*SEGMENTS, "gone"]] + [
+    ("", "inSegment", ["gone", "s1", "s2"])
+]
 
 
 @st.composite
@@ -55,7 +57,9 @@ def segments(draw: st.DrawFn) -> Segments:
 def clauses(listed: Sequence[tuple[str, str, list[Any]]] = (*CLAUSES, *IN_SEGMENTS)) -> st.SearchStrategy[Clause]:
     """Some of the clauses, negated or not."""
     return st.builds(
-        lambda clause, negate: Clause(*clause[:2], tuple(clause[2]), negate, ignore_case=clause[1] == "contains"),
+        lambda clause, negate: Clause(
+            clause[0], clause[1], tuple(clause[2]), negate=negate, ignore_case=clause[1] == "contains"
+        ),
         st.sampled_from(listed),
         st.booleans(),
     )
