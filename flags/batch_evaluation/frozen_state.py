@@ -21,12 +21,12 @@ from django.db.models import OuterRef, Subquery
 from flags.definitions.models import Flag
 from flags.definitions.refusals import unknown_flag
 from flags.evaluation import context_loader
-from flags.evaluation.context_loader import StateColumns
+from flags.evaluation.context_loader import CustomValues, StateColumns
 from flags.evaluation.engine import Definition
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import NO_STATES, InternedStates, PackedStates
-from flags.states.models import Change
+from flags.states.models import Change, CustomValue
 from flagsite.core.db.clock import now
 from flagsite.core.db.snapshot import snapshot
 from jobs.errors import PermanentFailure
@@ -41,7 +41,7 @@ COPY (
       FROM orgs_organization organization
  LEFT JOIN LATERAL (
            SELECT string_agg(concat_ws(' ', flag_id, COALESCE(source_id, 0), change_number,
-                                    COALESCE(enabled::int + 2 * locked::int, -1)), ',' ORDER BY flag_id)
+                                    COALESCE(enabled::int + 2 * locked::int + 4 * variant, -1)), ',' ORDER BY flag_id)
                   AS content
              FROM flags_flagstate
             WHERE organization_id = organization.id AND flag_id = ANY(%(flag_ids)s)) state ON TRUE
@@ -77,11 +77,13 @@ class FrozenState:
     """The organization above the subtree."""
     rows: BinaryIO
     states: InternedStates
+    custom: CustomValues
+    """The custom values of the needed flags."""
 
     def organizations(self) -> Iterator[OrganizationSnapshot]:
         """Yield each organization, a parent before its children. Memory holds one path."""
         self.rows.seek(0)
-        reading = _StatesInText(self.states)
+        reading = _StatesInText(self.states, self.custom)
         ids, keys, states = list(self.above.ids), list(self.above.keys), [self.above.states]
         for organization_id, key, parent_id, content in csv.reader(line.decode() for line in self.rows):
             parent = int(parent_id) if parent_id else None
@@ -107,8 +109,10 @@ def frozen(flag_keys: Sequence[str], organization_id: int | None) -> Iterator[Fr
             needed = with_prerequisites(flag_keys, definitions.by_key)
             above = NOWHERE if organization_id is None else _above(organization_id)
             newest = _newest_changes(needed.values())
-            count = _copy_out(rows, [one.id for one in needed.values()], organization_id)
-        yield FrozenState(definitions, needed, at, newest, count, above, rows, InternedStates())
+            flag_ids = [one.id for one in needed.values()]
+            count = _copy_out(rows, flag_ids, organization_id)
+            custom = dict(CustomValue.objects.filter(flag__in=flag_ids).values_list("pk", "value"))
+        yield FrozenState(definitions, needed, at, newest, count, above, rows, InternedStates(), custom)
 
 
 def with_prerequisites(flag_keys: Iterable[str], definitions: dict[str, Definition]) -> dict[str, Definition]:
@@ -138,8 +142,8 @@ def _above(organization_id: int) -> Place:
         raise PermanentFailure("The organization of the job does not exist any more.")
     if organization.parent_id is None:
         return NOWHERE
-    ids, keys, columns = context_loader.load_organization(organization.parent_id)
-    return Place(ids, keys, InternedStates().of(columns))
+    ids, keys, columns, custom = context_loader.load_organization(organization.parent_id)
+    return Place(ids, keys, InternedStates().of(columns, custom))
 
 
 def _copy_out(rows: BinaryIO, flag_ids: Sequence[int], organization_id: int | None) -> int:
@@ -158,8 +162,9 @@ def _copy_out(rows: BinaryIO, flag_ids: Sequence[int], organization_id: int | No
 class _StatesInText:
     """Reads the flag states in the text of COPY_OUT. Most organizations have the same text as another one."""
 
-    def __init__(self, interned: InternedStates) -> None:
+    def __init__(self, interned: InternedStates, custom: CustomValues) -> None:
         self._interned = interned
+        self._custom = custom
         self._known: dict[tuple[str, PackedStates], PackedStates] = {}
 
     def states(self, content: str, above: PackedStates) -> PackedStates:
@@ -175,14 +180,17 @@ class _StatesInText:
         return found
 
     def _read(self, content: str, above: PackedStates) -> PackedStates:
-        rows = {row.flag_id: (row.enabled | row.locked << 1, row.source_id, row.number) for row in above.rows}
+        rows = {
+            row.flag_id: (row.enabled | row.locked << 1 | row.variant << 2, row.source_id, row.number)
+            for row in above.rows
+        }
         for text in content.split(",") if content else ():
             flag_id, source_id, number, value = map(int, text.split())
             if value < 0:  # nothing is set
                 rows.pop(flag_id, None)
             else:
                 rows[flag_id] = (value, source_id, number)
-        return self._interned.of(_columns(rows))
+        return self._interned.of(_columns(rows), self._custom)
 
 
 def _columns(rows: dict[int, tuple[int, int, int]]) -> StateColumns:

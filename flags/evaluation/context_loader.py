@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import connection
 
 from flags.evaluation.engine import OrganizationContext, StateValue
+from flags.values.variants import is_custom
 from orgs.errors import OrganizationNotFound
 from orgs.tree.paths import PATH, path_parameters
 
@@ -35,7 +39,8 @@ WITH RECURSIVE {INHERITED_STATES},
 nearest AS (SELECT * FROM own UNION ALL SELECT * FROM inherited)
 SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
        (SELECT array_agg(key ORDER BY distance DESC) FROM path),
-       array_agg(flag_id ORDER BY flag_id), array_agg(enabled::integer + 2 * locked::integer ORDER BY flag_id),
+       array_agg(flag_id ORDER BY flag_id),
+       array_agg(enabled::integer + 2 * locked::integer + 4 * variant ORDER BY flag_id),
        array_agg(source_id ORDER BY flag_id), array_agg(change_number ORDER BY flag_id)
   FROM nearest WHERE enabled IS NOT NULL
 """  # noqa: S608 - no input in it
@@ -43,31 +48,46 @@ SELECT (SELECT array_agg(id ORDER BY distance DESC) FROM path),
 StateColumns = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Flag states column by column, in the order of the flags' ids: flags, values, sources, change numbers.
 
-A value is 1 for on, with 2 added if it is locked."""
+A value is 1 for on, with 2 added if it is locked, and four times the number of a variant or custom value."""
+CustomValues = Mapping[int, Any]
+"""Custom values by their numbers (`flags.values.variants`)."""
 
 
-def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], StateColumns]:
-    """The organization's path, as ids and as keys, root first, and its flag states; one query, one row.
+def load_organization(organization_id: int) -> tuple[tuple[int, ...], tuple[str, ...], StateColumns, CustomValues]:
+    """The organization's path, as ids and as keys, root first, its flag states, and the custom values among them.
+
+    One query with one row, and another one if there are custom values.
 
     An organization that was imported a moment ago and waits for its states has its nearest ancestor's until then.
     Raises OrganizationNotFound.
     """
     with connection.cursor() as cursor:
         cursor.execute(PATH_AND_STATES, path_parameters([organization_id]))
-        ids, keys, flags, values, sources, numbers = cursor.fetchone()
+        ids, keys, *columns = cursor.fetchone()
     if ids is None:
         raise OrganizationNotFound
     keys = tuple(map(sys.intern, keys))  # the organizations of a tree share the keys of their ancestors
-    if flags is None:
-        return tuple(ids), keys, ((), (), (), ())
-    return tuple(ids), keys, (tuple(flags), tuple(values), tuple(sources), tuple(numbers))
+    flags, values, sources, numbers = (tuple(column or ()) for column in columns)
+    return tuple(ids), keys, (flags, values, sources, numbers), load_custom_values(value >> 2 for value in values)
+
+
+def load_custom_values(numbers: Iterable[int]) -> CustomValues:
+    """The custom values among these numbers of variants and custom values."""
+    custom = [number for number in numbers if is_custom(number)]
+    if not custom:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, value FROM flags_customvalue WHERE id = ANY(%s)", [custom])
+        return {number: json.loads(value) for number, value in cursor.fetchall()}
 
 
 def load_context(organization_id: int) -> OrganizationContext:
     """The same as `flags.evaluation.engine.evaluate` takes it. Raises OrganizationNotFound."""
-    ids, keys, columns = load_organization(organization_id)
+    ids, keys, columns, custom = load_organization(organization_id)
     states = {
-        flag_id: StateValue(flag_id, bool(value & 1), source_id, number, bool(value & 2))
+        flag_id: StateValue(
+            flag_id, bool(value & 1), source_id, number, bool(value & 2), value >> 2, custom.get(value >> 2)
+        )
         for flag_id, value, source_id, number in zip(*columns, strict=True)
     }
     return OrganizationContext(ids, keys, states)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
@@ -117,7 +118,7 @@ class StateValue:
     """An organization's value of a flag, the organization on which it was set, and the number of that change.
 
     A `locked` value is that of everybody in the organization: neither whitelist nor rollout changes it. `variant` is
-    the number of a variant or custom value, or 0 (`flags.values.variants`).
+    the number of a variant or custom value, or 0 (`flags.values.variants`). `custom` is this custom value.
     """
 
     flag_id: int
@@ -126,6 +127,7 @@ class StateValue:
     number: int
     locked: bool = False
     variant: int = BY_ENABLED
+    custom: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

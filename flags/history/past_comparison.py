@@ -101,6 +101,6 @@ def _setting(placed: PlacedSetting) -> FlagSetting | None:
     is_kept = placed.source_id != placed.organization_id
     return FlagSetting(
         organization_id=placed.organization_id, flag_id=placed.flag_id, number=placed.number, kind=placed.kind,
-        enabled=placed.enabled, only_here=placed.only_here, exempt_from_id=placed.exempt_from_id,
-        kept_from_id=placed.source_id if is_kept else None,
+        enabled=placed.enabled, variant=placed.variant, only_here=placed.only_here,
+        exempt_from_id=placed.exempt_from_id, kept_from_id=placed.source_id if is_kept else None,
     )  # fmt: skip

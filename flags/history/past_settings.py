@@ -102,11 +102,13 @@ path AS (
     SELECT above.*, path.distance + 1 FROM path, LATERAL ({PLACE.format(id="path.parent_id")}) above)
 """  # noqa: S608 - no input in it
 PLACES = f"WITH RECURSIVE {PATH_THEN} SELECT id, key, name, created_at, is_gone FROM path ORDER BY distance DESC"  # noqa: S608
-COLUMNS = """kind, enabled, kept_from_id, number, only_here, exempt_from_id, requested_by, reason, created_at"""
+COLUMNS = (
+    """kind, enabled, kept_from_id, number, only_here, exempt_from_id, requested_by, reason, created_at, variant"""
+)
 SETTINGS_THEN = f"""
 SELECT decided.flag_id, place.id, setting.kind, setting.enabled, COALESCE(setting.kept_from_id, place.id),
-       setting.number, setting.only_here, setting.exempt_from_id, setting.requested_by, setting.reason,
-       setting.created_at
+       setting.number, setting.only_here, setting.exempt_from_id, setting.variant, setting.requested_by,
+       setting.reason, setting.created_at
   FROM unnest(%(ids)s::bigint[], %(gone)s::boolean[]) WITH ORDINALITY AS place (id, is_gone, level)
  CROSS JOIN LATERAL (  -- an organization that is gone has only rows of history
        SELECT flag_id FROM flags_flagsetting WHERE organization_id = place.id {{of_flags}}
@@ -163,5 +165,5 @@ def _settings(
     with connection.cursor() as cursor:
         cursor.execute(SETTINGS_THEN.format(of_flags=of_flags), parameters)
         for row in cursor.fetchall():
-            settings.setdefault(row[0], []).append(PastSetting(PlacedSetting(row[0], row[1], *row[2:8]), *row[8:]))
+            settings.setdefault(row[0], []).append(PastSetting(PlacedSetting(row[0], row[1], *row[2:9]), *row[9:]))
     return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from flags.evaluation.context_loader import load_custom_values
 from flags.evaluation.effective_value import EffectiveValues
 from flags.evaluation.engine import OrganizationContext, StateValue
 from flags.history.causes import Cause, causes
@@ -60,8 +61,17 @@ def past_states(path: PastPath, flag_ids: Collection[int], environment: str | No
 def organization_context(path: PastPath) -> OrganizationContext:
     """Return what evaluations knew of the organization of a path."""
     decided = {flag_id: path.decided(flag_id) for flag_id in path.settings}
+    custom = load_custom_values(value.variant for value in decided.values())
     values = {
-        flag_id: StateValue(flag_id, value.enabled, value.source_id or 0, value.number, value.locked)
+        flag_id: StateValue(
+            flag_id,
+            value.enabled,
+            value.source_id or 0,
+            value.number,
+            value.locked,
+            value.variant,
+            custom.get(value.variant),
+        )
         for flag_id, value in decided.items()
         if value.enabled is not None
     }

@@ -13,9 +13,10 @@ delivers them at the commit. The payload is a JSON object:
 | `{"keys": 1}`         | `EverythingOf.KEYS`        | trigger: all access keys are deleted at once          |
 | `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
 
-The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; `rewritten` has
-the first four of them; after `organization` comes its id. Operators send `organization` and the last three
-(`flags/serving/operator_invalidation.py`). The triggers are in the migrations orgs 0006 and 0009, flags 0005 and 0009.
+The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; the number of a
+variant follows if it is not 0. `rewritten` has the first four of them; after `organization` comes its id. Operators
+send `organization` and the last three (`flags/serving/operator_invalidation.py`). The triggers are in the migrations
+orgs 0006 and 0009, flags 0005 and 0009.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
 an unknown member means that anything may have changed.
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flags.evaluation.engine import StateValue
+from flags.values.variants import BY_ENABLED
 
 NOTIFICATION_CHANNEL = "flagsite_changes"
 """The channel of NOTIFY and LISTEN."""
@@ -96,7 +98,7 @@ def encode(event: CacheEvent) -> str:
     if isinstance(event, StatesWritten):
         state = event.state
         values = [event.root_id, event.after, event.last, state.flag_id, state.enabled, state.source_id, state.number]
-        return json.dumps({"states": values})
+        return json.dumps({"states": [*values, state.variant] if state.variant else values})
     if isinstance(event, StatesRewritten):
         return json.dumps({"rewritten": [event.root_id, event.after, event.last, event.flag_id]})
     if isinstance(event, OrganizationMoved):
@@ -112,8 +114,9 @@ def decode(payload: str) -> CacheEvent:
     if not isinstance(message, dict) or not message:
         raise ValueError("A change notification is a JSON object with one member.")
     if "states" in message:
-        root_id, after, last, flag_id, enabled, source_id, number = message["states"]
-        return StatesWritten(root_id, after, last, StateValue(flag_id, enabled, source_id, number))
+        root_id, after, last, flag_id, enabled, source_id, number, *variant = message["states"]
+        state = StateValue(flag_id, enabled, source_id, number, variant=variant[0] if variant else BY_ENABLED)
+        return StatesWritten(root_id, after, last, state)
     if "rewritten" in message:
         return StatesRewritten(*message["rewritten"])
     if "organization" in message:

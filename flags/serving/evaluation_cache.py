@@ -179,12 +179,12 @@ class EvaluationCache:
         replace_connection()
         epoch, position = self._epoch, self._log.position  # an event that comes meanwhile is applied again, harmlessly
         try:
-            ids, keys, columns = context_loader.load_organization(organization_id)
+            ids, keys, columns, custom = context_loader.load_organization(organization_id)
         except OrganizationNotFound:
             with self._storing:
                 self._forget(organization_id)
             raise
-        states = self._interned.of(columns)
+        states = self._interned.of(columns, custom)
         snapshot = OrganizationSnapshot(ids, keys, states, position, epoch=epoch, read_at=self._recently())
         may_be_kept = reads_committed_data()
         with self._storing:

@@ -1,6 +1,7 @@
 """Flag states as bytes, kept once for all organizations that have the same.
 
-A value takes 17 bytes. As a Python object it would take ten times as much: gigabytes for a hundred thousand
+A value takes 17 bytes, and 20 in organizations where the number of a variant is above 63, or that have a custom value.
+As a Python object it would take ten times as much: gigabytes for a hundred thousand
 organizations that all differ in a hundred flags.
 """
 
@@ -12,13 +13,20 @@ from itertools import chain
 from struct import Struct
 from weakref import WeakValueDictionary
 
-from flags.evaluation.context_loader import StateColumns
+import orjson
+
+from flags.evaluation.context_loader import CustomValues, StateColumns
 from flags.evaluation.engine import StateValue
 
 PackedRow = tuple[int, int, int]
-"""A flag's value in an organization: the organization it was set on, its change number, and the bits ON and LOCKED."""
+"""A flag's value in an organization: the organization it was set on, its change number, and its bits.
+
+The bits are ON and LOCKED, and above them the number of a variant or custom value (`variant_of`)."""
 ON, LOCKED = 1, 2
-ROW = Struct("<qqB")
+NARROW, WIDE = Struct("<qqB"), Struct("<qqI")
+"""How a row is packed: WIDE if the bits of any row of the organization do not fit into a byte."""
+MAX_BYTE = 255
+NO_CUSTOM_VALUES: CustomValues = {}
 OBJECT_BYTES = 450
 """About what `PackedStates` take beside their rows: the object, its fingerprint, its entry in `InternedStates`."""
 
@@ -26,39 +34,54 @@ OBJECT_BYTES = 450
 class PackedFormat:
     """Which flags have states, in the order of their ids; shared by all organizations with states of the same flags."""
 
-    __slots__ = ("__weakref__", "digest", "flag_ids", "offsets", "struct")
+    __slots__ = ("__weakref__", "digest", "flag_ids", "offsets", "row", "struct")
 
-    def __init__(self, flag_ids: tuple[int, ...]) -> None:
+    def __init__(self, flag_ids: tuple[int, ...], row: Struct) -> None:
         self.flag_ids = flag_ids
-        self.offsets = {flag_id: index * ROW.size for index, flag_id in enumerate(flag_ids)}
+        self.row = row
+        self.offsets = {flag_id: index * row.size for index, flag_id in enumerate(flag_ids)}
         """The byte at which each flag's row begins."""
-        self.struct = Struct("<" + "qqB" * len(flag_ids))
-        self.digest = hashlib.blake2b(repr(flag_ids).encode(), digest_size=16).digest()
+        self.struct = Struct("<" + row.format[1:] * len(flag_ids))
+        self.digest = hashlib.blake2b(repr((row.format, flag_ids)).encode(), digest_size=16).digest()
 
 
 class PackedStates:
     """The flag states of an organization, shared by all organizations with the same.
 
-    `data` has a `ROW` for each flag of `layout`. `fingerprint` is the same in every process.
+    `data` has a row for each flag of `layout`. `fingerprint` is the same in every process. `custom` has the custom
+    values of the rows by their numbers.
     """
 
-    __slots__ = ("__weakref__", "_interned_by", "_selected", "data", "fingerprint", "layout")
+    __slots__ = ("__weakref__", "_interned_by", "_selected", "custom", "data", "fingerprint", "layout")
 
-    def __init__(self, layout: PackedFormat, data: bytes, fingerprint: bytes, interned_by: InternedStates) -> None:
+    def __init__(
+        self,
+        layout: PackedFormat,
+        data: bytes,
+        fingerprint: bytes,
+        interned_by: InternedStates,
+        custom: CustomValues,
+    ) -> None:
         self.layout = layout
         self.data = data
         self.fingerprint = fingerprint
+        self.custom = custom
         self._interned_by = interned_by
         self._selected: tuple[tuple[int, ...], PackedStates | None] | None = None
         """What `only` returned last, and for which flags; None stands for these states themselves."""
 
     def __del__(self) -> None:
-        self._interned_by.data_bytes -= len(self.data)
+        self._interned_by.data_bytes -= self.size
+
+    @property
+    def size(self) -> int:
+        """About what its rows and custom values take in memory, in bytes."""
+        return len(self.data) + sum(len(orjson.dumps(value)) for value in self.custom.values())
 
     def row(self, flag_id: int) -> PackedRow | None:
         """The flag's value; None where it is set nowhere."""
         offset = self.layout.offsets.get(flag_id)
-        return None if offset is None else ROW.unpack_from(self.data, offset)
+        return None if offset is None else self.layout.row.unpack_from(self.data, offset)
 
     def only(self, flag_ids: tuple[int, ...]) -> PackedStates:
         """The states of these flags, without all others. Every call with the same tuple but the first is a look-up."""
@@ -71,11 +94,18 @@ class PackedStates:
     @property
     def rows(self) -> tuple[StateValue, ...]:
         """All states as objects."""
-        rows = zip(self.layout.flag_ids, ROW.iter_unpack(self.data), strict=True)
+        rows = zip(self.layout.flag_ids, self.layout.row.iter_unpack(self.data), strict=True)
         return tuple(
-            StateValue(flag_id, bool(bits & ON), source, number, bool(bits & LOCKED))
+            StateValue(
+                flag_id, bool(bits & ON), source, number, bool(bits & LOCKED), bits >> 2, self.custom.get(bits >> 2)
+            )
             for flag_id, (source, number, bits) in rows
         )
+
+
+def variant_of(row: PackedRow) -> int:
+    """The number of the variant or custom value of a row; 0 if it names none (`flags.values.variants`)."""
+    return row[2] >> 2
 
 
 class InternedStates:
@@ -83,7 +113,7 @@ class InternedStates:
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[bytes, PackedStates] = WeakValueDictionary()
-        self._layouts: WeakValueDictionary[tuple[int, ...], PackedFormat] = WeakValueDictionary()
+        self._layouts: WeakValueDictionary[tuple[tuple[int, ...], Struct], PackedFormat] = WeakValueDictionary()
         self.data_bytes = 0
 
     @property
@@ -91,45 +121,55 @@ class InternedStates:
         """About what they take in memory, in bytes."""
         return self.data_bytes + len(self._known) * OBJECT_BYTES
 
-    def of(self, columns: StateColumns) -> PackedStates:
+    def of(self, columns: StateColumns, custom: CustomValues = NO_CUSTOM_VALUES) -> PackedStates:
         """The packed states with this content."""
         flag_ids, bits, sources, numbers = columns
-        layout = self._layout(flag_ids)
-        return self._states(layout, layout.struct.pack(*chain.from_iterable(zip(sources, numbers, bits, strict=True))))
+        layout = self._layout(flag_ids, NARROW if max(bits, default=0) <= MAX_BYTE else WIDE)
+        rows = chain.from_iterable(zip(sources, numbers, bits, strict=True))
+        return self._states(layout, layout.struct.pack(*rows), custom)
 
     def with_value(self, states: PackedStates, new: StateValue) -> PackedStates:
-        """These states with one new value; the same states where theirs has a higher change number."""
+        """These states with one new value, which is no custom one; the same states where theirs has a higher number."""
+        bits = new.enabled | new.locked << 1 | new.variant << 2
         layout, data = states.layout, states.data
-        row = ROW.pack(new.source_id, new.number, new.enabled | new.locked << 1)
+        if bits > MAX_BYTE and layout.row is NARROW:
+            layout, data = (
+                self._layout(layout.flag_ids, WIDE),
+                b"".join(WIDE.pack(*row) for row in NARROW.iter_unpack(data)),
+            )
+        row = layout.row.pack(new.source_id, new.number, bits)
         begin = end = layout.offsets.get(new.flag_id, -1)
         if begin >= 0:
-            if ROW.unpack_from(data, begin)[1] >= new.number:
+            if layout.row.unpack_from(data, begin)[1] >= new.number:
                 return states
-            end = begin + ROW.size
+            end = begin + layout.row.size
         else:
             index = bisect(layout.flag_ids, new.flag_id)
-            layout = self._layout((*layout.flag_ids[:index], new.flag_id, *layout.flag_ids[index:]))
-            begin = end = index * ROW.size
-        return self._states(layout, data[:begin] + row + data[end:])
+            layout = self._layout((*layout.flag_ids[:index], new.flag_id, *layout.flag_ids[index:]), layout.row)
+            begin = end = index * layout.row.size
+        return self._states(layout, data[:begin] + row + data[end:], states.custom)
 
     def selected(self, states: PackedStates, flag_ids: frozenset[int]) -> PackedStates:
         """These states without those of other flags; the same states where they have no others."""
-        layout = self._layout(tuple(flag_id for flag_id in states.layout.flag_ids if flag_id in flag_ids))
+        row = states.layout.row
+        layout = self._layout(tuple(flag_id for flag_id in states.layout.flag_ids if flag_id in flag_ids), row)
         if layout is states.layout:
             return states
         offsets = [states.layout.offsets[flag_id] for flag_id in layout.flag_ids]
-        return self._states(layout, b"".join(states.data[offset : offset + ROW.size] for offset in offsets))
+        return self._states(
+            layout, b"".join(states.data[offset : offset + row.size] for offset in offsets), states.custom
+        )
 
-    def _layout(self, flag_ids: tuple[int, ...]) -> PackedFormat:
-        found = self._layouts.get(flag_ids)
-        return self._layouts.setdefault(flag_ids, PackedFormat(flag_ids)) if found is None else found
+    def _layout(self, flag_ids: tuple[int, ...], row: Struct) -> PackedFormat:
+        found = self._layouts.get((flag_ids, row))
+        return self._layouts.setdefault((flag_ids, row), PackedFormat(flag_ids, row)) if found is None else found
 
-    def _states(self, layout: PackedFormat, data: bytes) -> PackedStates:
+    def _states(self, layout: PackedFormat, data: bytes, custom: CustomValues) -> PackedStates:
         fingerprint = hashlib.blake2b(layout.digest + data, digest_size=16).digest()
         found = self._known.get(fingerprint)
         if found is None:
-            self.data_bytes += len(data)
-            found = self._known.setdefault(fingerprint, PackedStates(layout, data, fingerprint, self))
+            found = self._known.setdefault(fingerprint, PackedStates(layout, data, fingerprint, self, custom))
+            self.data_bytes += found.size
         return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from flags.states.setting_rules import NONE, DecidedValue, Piece, PlacedSetting, decide
+from flags.values.variants import BY_ENABLED
 from flagsite.core.ids import MAX_ID
 
 
@@ -124,11 +125,11 @@ def effect_of(parts: Sequence[Part], *, default: bool, ended: int) -> Effect:
 
 def differs(before: DecidedValue, after: DecidedValue, *, default: bool) -> bool:
     """Return whether two decided values are different, where the flag's default counts if nothing is decided."""
-    return effective(before, default=default) != effective(after, default=default)
+    return (effective(before, default=default), before.variant) != (effective(after, default=default), after.variant)
 
 
 def effective(value: DecidedValue, *, default: bool) -> bool:
-    """Return a decided value, or the flag's default if nothing is decided."""
+    """Return whether the flag is on by a decided value, or by the flag's default if nothing is decided."""
     return default if value.enabled is None else value.enabled
 
 
@@ -189,4 +190,4 @@ def is_masked(part: Part) -> bool:
 
 def without(setting: PlacedSetting) -> PlacedSetting:
     """Return the setting as it is after its end."""
-    return replace(setting, kind=NONE, enabled=None, only_here=False, exempt_from_id=None)
+    return replace(setting, kind=NONE, enabled=None, variant=BY_ENABLED, only_here=False, exempt_from_id=None)

@@ -105,7 +105,7 @@ def _record(
     )
     flag_settings.record_exemption(change, exempt_from=exempt_from, until=until, reason=reason)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
-    change.enabled, change.source_id = value.enabled, value.source_id
+    change.enabled, change.variant, change.source_id = value.enabled, value.variant, value.source_id
     write_change(organization, change, value, {"exempt": exempt_from is not None}, correlation_id)
     audit_log.record(
         "flag.exempt" if exempt_from else "flag.exemption-ended", f"flag:{found.flag.key}", by=requested_by,

@@ -20,7 +20,8 @@ from django.db import connection
 
 from flags.states.models import IS_COMPLETE
 from flags.states.setting_rules import DecidedValue
-from flags.states.sql import LOCK_VALUES, Span
+from flags.states.single_states import LOCK_VALUES
+from flags.states.sql import Span
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
 MEMBERS_OF_SPAN = f"""
@@ -32,7 +33,8 @@ NEWEST_OPEN = f"""
          ORDER BY number DESC LIMIT 1"""  # noqa: S608 - no input in it
 IS_CHANGE_OF_ROW = """
                   change.flag_id = stored.flag_id AND change.number = stored.number
-              AND change.enabled = stored.enabled AND change.source_id = stored.source_id"""
+              AND change.enabled = stored.enabled AND change.source_id = stored.source_id
+              AND change.variant = stored.variant"""
 DIFFERENCES = f"""
 WITH RECURSIVE up AS (
     SELECT id AS organization_id, id AS at, parent_id, 0 AS distance FROM orgs_organization WHERE id = ANY(%(ids)s)
@@ -41,7 +43,7 @@ WITH RECURSIVE up AS (
       FROM up JOIN orgs_organization parent ON parent.id = up.parent_id),
 path AS MATERIALIZED (SELECT organization_id, array_agg(at) AS ids FROM up GROUP BY organization_id),
 place AS MATERIALIZED (  -- what was decided at each organization on a path
-    SELECT place.at, place.flag_id, setting.number, setting.kind, setting.enabled, setting.only_here,
+    SELECT place.at, place.flag_id, setting.number, setting.kind, setting.enabled, setting.variant, setting.only_here,
            setting.exempt_from_id, COALESCE(setting.kept_from_id, setting.organization_id) AS source_id,
            open.number AS open_number
       FROM (SELECT at, flag_id
@@ -71,16 +73,18 @@ decided AS MATERIALIZED (
       FROM line GROUP BY organization_id, flag_id),
 expected AS MATERIALIZED (
     SELECT decided.*, COALESCE(lock.enabled, nearest.enabled) AS enabled,
+           COALESCE(lock.variant, nearest.variant, 0) AS variant,
            COALESCE(lock.source_id, nearest.source_id) AS source_id, lock.kind IS NOT NULL AS locked,
            decided.open_number >= COALESCE(decided.number, 0) AS is_open
       FROM decided
       LEFT JOIN lock USING (organization_id, flag_id)
       LEFT JOIN nearest USING (organization_id, flag_id)),
 stored AS (
-    SELECT organization_id, flag_id, enabled, source_id, change_number AS number, locked FROM flags_flagstate
+    SELECT organization_id, flag_id, enabled, source_id, change_number AS number, locked, variant
+      FROM flags_flagstate
      WHERE organization_id = ANY(%(ids)s) AND flag_id = ANY(%(flags)s))
 SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number, stored.locked,
-       expected.enabled, expected.source_id, expected.number, expected.locked,
+       stored.variant, expected.enabled, expected.source_id, expected.number, expected.locked, expected.variant,
        CASE WHEN expected.is_open THEN 'open'
             WHEN stored.number > COALESCE(expected.number, 0) AND EXISTS (  -- index change_of_flag
                  SELECT FROM flags_change change
@@ -92,9 +96,10 @@ SELECT organization_id, flag_id, stored.enabled, stored.source_id, stored.number
             ELSE '' END
   FROM stored FULL JOIN expected USING (organization_id, flag_id)
   LEFT JOIN path USING (organization_id)
- WHERE (stored.number, stored.enabled, stored.source_id, COALESCE(stored.locked, FALSE))
+ WHERE (stored.number, stored.enabled, stored.source_id, COALESCE(stored.locked, FALSE), COALESCE(stored.variant, 0))
        IS DISTINCT FROM
-       (expected.number, expected.enabled, expected.source_id, COALESCE(expected.locked, FALSE))
+       (expected.number, expected.enabled, expected.source_id, COALESCE(expected.locked, FALSE),
+        COALESCE(expected.variant, 0))
    AND NOT (stored.enabled IS NULL AND expected.enabled IS NULL)
    AND NOT (COALESCE(expected.is_open, FALSE) AND (
         stored.number < expected.open_number AND EXISTS (
@@ -123,22 +128,22 @@ SELECT id FROM (
 SAMPLE_OF_FLAGS = "SELECT id FROM flags_flag WHERE NOT purging ORDER BY random() LIMIT %s"
 GIVEN = """
 unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
-       %(numbers)s::bigint[], %(locks)s::boolean[], %(old_numbers)s::bigint[])
-    AS given(organization_id, flag_id, enabled, source_id, number, locked, old_number)
+       %(numbers)s::bigint[], %(locks)s::boolean[], %(variants)s::integer[], %(old_numbers)s::bigint[])
+    AS given(organization_id, flag_id, enabled, source_id, number, locked, variant, old_number)
 """
 UPDATE = f"""
 UPDATE flags_flagstate state
    SET enabled = given.enabled, source_id = given.source_id, change_number = given.number, job_id = %(job)s,
-       locked = given.locked, updated_at = statement_timestamp()
+       locked = given.locked, variant = given.variant, updated_at = statement_timestamp()
   FROM {GIVEN}
  WHERE state.organization_id = given.organization_id AND state.flag_id = given.flag_id
    AND state.change_number = given.old_number AND given.number IS NOT NULL
 """  # noqa: S608 - no input in it
 INSERT = f"""
 INSERT INTO flags_flagstate
-       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, variant, updated_at)
 SELECT given.organization_id, given.flag_id, given.enabled, given.source_id, given.number, %(job)s, given.locked,
-       statement_timestamp()
+       given.variant, statement_timestamp()
   FROM {GIVEN} JOIN flags_flag flag ON flag.id = given.flag_id AND NOT flag.purging
  WHERE given.old_number IS NULL
  ORDER BY given.organization_id, given.flag_id
@@ -188,7 +193,7 @@ def differences(organization_ids: Sequence[int], flag_ids: Sequence[int]) -> lis
     with connection.cursor() as cursor:
         cursor.execute(DIFFERENCES, {"ids": list(organization_ids), "flags": list(flag_ids)})
         return [
-            Difference(row[0], row[1], _value(row[1], row[2:6]), _value(row[1], row[6:10]), row[10])
+            Difference(row[0], row[1], _value(row[1], row[2:7]), _value(row[1], row[7:12]), row[12])
             for row in cursor.fetchall()
         ]
 
@@ -230,6 +235,7 @@ def mend(found: Sequence[Difference], *, job_id: int) -> int:
         "sources": [value and value.source_id for value in wanted],
         "numbers": [value and value.number for value in wanted],
         "locks": [value and value.locked for value in wanted],
+        "variants": [value and value.variant for value in wanted],
         "old_numbers": [difference.stored and difference.stored.number for difference in decided],
         "job": job_id,
     }
@@ -243,5 +249,5 @@ def mend(found: Sequence[Difference], *, job_id: int) -> int:
 
 
 def _value(flag_id: int, columns: tuple[Any, ...]) -> DecidedValue | None:
-    enabled, source_id, number, locked = columns
-    return None if number is None else DecidedValue(flag_id, enabled, source_id, number, bool(locked))
+    enabled, source_id, number, locked, variant = columns
+    return None if number is None else DecidedValue(flag_id, enabled, source_id, number, bool(locked), variant or 0)

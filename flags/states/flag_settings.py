@@ -15,17 +15,19 @@ from django.db import connection
 
 from flags.states.models import Change
 from flags.states.setting_rules import NONE, PlacedSetting
+from flags.values.variants import BY_ENABLED
 from flagsite.core import actor
 from orgs.tree.paths import PATH, path_parameters
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
 COLUMNS = """organization_id, flag_id, number, kept_from_id, exempt_from_id, created_at, expires_at, exempt_until, kind,
-       enabled, only_here, requested_by, reason"""
+       enabled, only_here, requested_by, reason, variant"""
 REPLACE = """
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET number = EXCLUDED.number, decision = EXCLUDED.decision, kept_from_id = NULL, created_at = EXCLUDED.created_at,
        expires_at = EXCLUDED.expires_at, kind = EXCLUDED.kind, enabled = EXCLUDED.enabled,
-       only_here = EXCLUDED.only_here, requested_by = EXCLUDED.requested_by, reason = EXCLUDED.reason
+       variant = EXCLUDED.variant, only_here = EXCLUDED.only_here, requested_by = EXCLUDED.requested_by,
+       reason = EXCLUDED.reason
 """
 # Few flags have locks, so the path is seldom walked.
 IS_UNDER_A_LOCK = f"""
@@ -42,7 +44,7 @@ RECORDED = f"""
 recorded AS (
     INSERT INTO flags_flagsetting AS setting ({COLUMNS}, decision)
     SELECT %(organization)s, %(flag)s, %(number)s, NULL, NULL, clock_timestamp(), %(expires_at)s, NULL, %(kind)s,
-           %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s, %(number)s
+           %(enabled)s::boolean, %(only_here)s, %(by)s, %(reason)s, %(variant)s, %(number)s
      WHERE NOT %(respects_locks)s OR NOT {IS_UNDER_A_LOCK}
     {REPLACE}
     RETURNING TRUE)
@@ -69,7 +71,7 @@ ended AS (
 ended_now AS (
     UPDATE flags_flagsetting setting
        SET number = %(number)s, decision = %(number)s, kept_from_id = NULL, created_at = clock_timestamp(),
-           expires_at = NULL, kind = 'none', enabled = NULL, only_here = FALSE, requested_by = %(by)s,
+           expires_at = NULL, kind = 'none', enabled = NULL, variant = 0, only_here = FALSE, requested_by = %(by)s,
            reason = %(reason)s,
            exempt_from_id = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_from_id END,
            exempt_until = CASE WHEN NOT exempt_from_id = ANY({LOCKS_THAT_END}) THEN exempt_until END
@@ -89,7 +91,7 @@ UPDATE flags_flagsetting SET exempt_from_id = NULL, exempt_until = NULL  -- inde
 RECORD_EXEMPTION = f"""
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
 VALUES (%(organization)s, %(flag)s, %(number)s, NULL, %(exempt_from)s, clock_timestamp(), NULL, %(until)s, 'none',
-        NULL, FALSE, %(by)s, %(reason)s)
+        NULL, FALSE, %(by)s, %(reason)s, 0)
     ON CONFLICT (organization_id, flag_id) DO UPDATE
    SET number = EXCLUDED.number, exempt_from_id = EXCLUDED.exempt_from_id, exempt_until = EXCLUDED.exempt_until
 """  # noqa: S608 - no input in it
@@ -106,7 +108,7 @@ decided AS (
       JOIN flags_flag flag ON flag.id = setting.flag_id AND NOT flag.purging)
 INSERT INTO flags_flagsetting AS setting ({COLUMNS})
 SELECT moved_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL, 'none', NULL, FALSE, %(by)s,
-       %(reason)s
+       %(reason)s, 0
   FROM decided ORDER BY moved_id, flag_id
     ON CONFLICT (organization_id, flag_id) DO UPDATE SET number = EXCLUDED.number
 RETURNING organization_id, flag_id
@@ -115,9 +117,10 @@ RETURNING organization_id, flag_id
 RECORD_KEPT = f"""
 INSERT INTO flags_flagsetting AS setting ({COLUMNS}, decision)
 SELECT organization_id, flag_id, %(number)s, NULL, NULL, clock_timestamp(), NULL, NULL, kind, enabled, FALSE, %(by)s,
-       %(reason)s, %(number)s
-  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(kinds)s::text[], %(enabled)s::boolean[])
-    AS kept (organization_id, flag_id, kind, enabled) ORDER BY 1, 2
+       %(reason)s, variant, %(number)s
+  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(kinds)s::text[], %(enabled)s::boolean[],
+              %(variants)s::integer[])
+    AS kept (organization_id, flag_id, kind, enabled, variant) ORDER BY 1, 2
 {REPLACE}
 """  # noqa: S608 - no input in it
 
@@ -143,6 +146,7 @@ def record(
         "number": change.number,
         "kind": change.kind,
         "enabled": None if change.kind == NONE else change.enabled,
+        "variant": BY_ENABLED if change.kind == NONE else change.variant,
         "only_here": only_here,
         "expires_at": expires_at,
         "respects_locks": respects_locks,
@@ -189,6 +193,7 @@ def record_kept(kept: Sequence[PlacedSetting], *, number: int) -> None:
         "flags": [each.flag_id for each in kept],
         "kinds": [each.kind for each in kept],
         "enabled": [each.enabled for each in kept],
+        "variants": [each.variant for each in kept],
         "number": number,
         "by": actor.current().actor[:200],
         "reason": actor.current().reason,

@@ -165,7 +165,7 @@ def _enclosed(
     entries: list[tuple[int, int, int, Block | PlacedSetting]] = [
         (block.tree, block.start, 0, block) for block in blocks
     ]
-    entries += [(row[-1], row[8], 1, PlacedSetting(*row[:-1])) for row in settings]
+    entries += [(row[-1], row[9], 1, PlacedSetting(*row[:-1])) for row in settings]
     around: list[Block] = []
     for tree, start, _, entry in sorted(entries, key=lambda each: each[:3]):
         while around and (around[-1].tree != tree or around[-1].end < start):

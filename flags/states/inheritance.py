@@ -30,6 +30,7 @@ from flags.states.models import MOVE
 from flags.states.move_planning import kept_by_move
 from flags.states.placed_settings import decided_on_paths, pieces_of_subtree
 from flags.states.setting_rules import DecidedValue
+from flags.states.single_states import write_values
 from flags.states.sql import Span
 from flagsite.core import actor
 from flagsite.core.ids import MAX_ID
@@ -84,9 +85,9 @@ SELECT top.parent_id, sum(top.size) * (
 """  # noqa: S608 - no input in it
 COPY_FROM_PARENTS = f"""
 INSERT INTO flags_flagstate
-       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+       (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, variant, updated_at)
 SELECT organization.id, state.flag_id, state.enabled, state.source_id, state.change_number, state.job_id, state.locked,
-       statement_timestamp()
+       state.variant, statement_timestamp()
   FROM orgs_organization top
   JOIN orgs_organization organization ON {is_at_or_below("organization", "top")}
   JOIN flags_flagstate state ON state.organization_id = top.parent_id
@@ -229,7 +230,7 @@ def _write_small(flags_of: Mapping[int, set[int]]) -> None:
         if any(flag_id in flags_of[top_id] for top_id in top_of[organization_id])
     }
     if values:
-        sql.write_values(values)
+        write_values(values)
     _record_all({place: value for place, value in values.items() if place[1] in flags_of.get(place[0], ())})
 
 
@@ -245,7 +246,7 @@ def _values_of(organization_id: int) -> dict[int, DecidedValue]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT flag_id, state.enabled, source_id, change_number
+            SELECT flag_id, state.enabled, source_id, change_number, FALSE, variant
               FROM flags_flagstate state JOIN flags_flag flag ON flag.id = flag_id AND NOT purging
              WHERE organization_id = %s
             """,
@@ -272,10 +273,11 @@ def _start_job(
 
 # As one statement: an import may move thousands of organizations, each with many flags.
 RECORD_CHANGES = """
-INSERT INTO flags_change (number, flag_id, organization_id, kind, enabled, source_id, job_id, requested_by)
-SELECT number, flag_id, organization_id, %(kind)s, enabled, source_id, %(job)s, %(by)s
+INSERT INTO flags_change (number, flag_id, organization_id, kind, enabled, source_id, variant, job_id, requested_by)
+SELECT number, flag_id, organization_id, %(kind)s, enabled, source_id, variant, %(job)s, %(by)s
   FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
-              %(numbers)s::bigint[]) AS given(organization_id, flag_id, enabled, source_id, number)
+              %(numbers)s::bigint[], %(variants)s::integer[])
+           AS given(organization_id, flag_id, enabled, source_id, number, variant)
 """
 
 
@@ -291,6 +293,7 @@ def _record_all(values: Mapping[tuple[int, int], DecidedValue], *, job_id: int |
         "enabled": [value.enabled for value in values.values()],
         "sources": [value.source_id for value in values.values()],
         "numbers": [value.number for value in values.values()],
+        "variants": [value.variant for value in values.values()],
         "kind": MOVE,
         "job": job_id,
         "by": actor.current().actor[:200],

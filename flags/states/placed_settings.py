@@ -17,7 +17,7 @@ BEYOND_A_TREE = 2**64
 """A number that no place in a tree has."""
 COLUMNS = """setting.flag_id, setting.organization_id, setting.kind, setting.enabled,
            COALESCE(setting.kept_from_id, setting.organization_id) AS source_id, setting.number, setting.only_here,
-           setting.exempt_from_id"""
+           setting.exempt_from_id, setting.variant"""
 ON_PATHS = f"""
 above AS MATERIALIZED (
     SELECT path.bottom_id, path.distance, {COLUMNS}
@@ -39,12 +39,13 @@ SETTINGS_BELOW = f"""
 WITH RECURSIVE {PATH}, {ON_PATHS},
 highest AS MATERIALIZED (SELECT flag_id, max(number) AS number FROM above GROUP BY flag_id),
 {{below}}
-SELECT flag_id, organization_id, kind, enabled, source_id, number, only_here, exempt_from_id, -distance, -1, -1, 0
+SELECT flag_id, organization_id, kind, enabled, source_id, number, only_here, exempt_from_id, variant,
+       -distance, -1, -1, 0
   FROM above
  UNION ALL
 SELECT {COLUMNS}, 1, setting.starts_at, setting.ends_at, setting.size
   FROM below setting LEFT JOIN highest USING (flag_id) WHERE {COUNTS}
- ORDER BY 1, 9, 10
+ ORDER BY 1, 10, 11
 """  # noqa: S608 - no input in it
 IN_PLACE = f"""LATERAL (
            SELECT {PLACE}
@@ -152,7 +153,7 @@ def _settings_below(
         cursor.execute(statement, parameters | {"top": subtree.organization_id})
         for row in cursor.fetchall():
             of_flag = settings[row[0]]
-            (of_flag.below if row[8] > 0 else of_flag.path).append(PlacedSetting(*row[:8], *row[9:]))
+            (of_flag.below if row[9] > 0 else of_flag.path).append(PlacedSetting(*row[:9], *row[10:]))
     return settings
 
 
@@ -162,7 +163,7 @@ def settings_everywhere(flag_id: int) -> list[PlacedSetting]:
         cursor.execute(EVERYWHERE, {"flag": flag_id})
         rows = cursor.fetchall()
     return [
-        replace(PlacedSetting(*row[:-1]), start=row[8] + row[-1] * BEYOND_A_TREE, end=row[9] + row[-1] * BEYOND_A_TREE)
+        replace(PlacedSetting(*row[:-1]), start=row[9] + row[-1] * BEYOND_A_TREE, end=row[10] + row[-1] * BEYOND_A_TREE)
         for row in rows
     ]
 

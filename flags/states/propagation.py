@@ -88,7 +88,14 @@ def _values(run: Run) -> tuple[list[DecidedValue], frozenset[int]]:
     """Return the values of the job's changes, and the flags whose one value the whole subtree gets."""
     changes = Change.objects.filter(job_id=run.job.root_id).order_by("flag_id", "number")
     values = [
-        DecidedValue(change.flag_id, change.enabled, change.source_id, change.number, locked=change.kind == LOCK)
+        DecidedValue(
+            change.flag_id,
+            change.enabled,
+            change.source_id,
+            change.number,
+            locked=change.kind == LOCK,
+            variant=change.variant,
+        )
         for change in changes
     ]
     if not values:

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from flags.definitions import loader
 from flags.definitions.models import check_flag_key
 from flags.definitions.refusals import unknown_flag
-from flags.evaluation.context_loader import INHERITED_STATES
+from flags.evaluation.context_loader import INHERITED_STATES, load_custom_values
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue
 from flags.states.models import FlagState
@@ -188,8 +188,18 @@ def _nearest_states(ancestor_ids: Sequence[int], flag_ids: Sequence[int]) -> dic
 
 
 def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> OrganizationContext:
+    states = list(states)
+    custom = load_custom_values(state.variant for state in states)
     values = {
-        state.flag_id: StateValue(state.flag_id, state.enabled, state.source_id or 0, state.change_number, state.locked)
+        state.flag_id: StateValue(
+            state.flag_id,
+            state.enabled,
+            state.source_id or 0,
+            state.change_number,
+            state.locked,
+            state.variant,
+            custom.get(state.variant),
+        )
         for state in states
         if state.enabled is not None
     }

@@ -62,10 +62,10 @@ class PlacedSetting:
     number: int
     only_here: bool = False
     exempt_from_id: int | None = None
+    variant: int = BY_ENABLED
     start: int = 0
     end: int = 0
     size: int = 0
-    variant: int = BY_ENABLED
 
 
 def decide(flag_id: int, path: Sequence[PlacedSetting], at: int | None) -> DecidedValue:

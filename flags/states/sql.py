@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import NOTIFICATION_CHANNEL, CacheEvent, StatesRewritten, StatesWritten, encode
 from flags.states.setting_rules import DecidedValue, Piece
+from flags.values.variants import is_custom
 from flagsite.core.db import transient_errors
 from orgs.errors import TreeBusy
 from orgs.tree import locks
@@ -150,14 +151,14 @@ UPDATE_SPAN = f"""
 WITH written AS (
     UPDATE flags_flagstate state
        SET enabled = %(enabled)s, source_id = %(source_id)s, change_number = %(number)s, job_id = %(job_id)s,
-           locked = %(locked)s, updated_at = statement_timestamp()
+           locked = %(locked)s, variant = %(variant)s, updated_at = statement_timestamp()
      WHERE state.organization_id = ANY({MEMBERS})
        AND state.flag_id = %(flag_id)s AND state.change_number < %(number)s AND {NOT_PURGED}
     RETURNING {{had_it}} AS had_it)
 SELECT rows, same, {TELL} FROM (
     SELECT count(*) AS rows, count(*) FILTER (WHERE had_it) AS same FROM written) counted
 """  # noqa: S608 - no input in it
-HAD_IT = "old.enabled IS NOT DISTINCT FROM state.enabled"
+HAD_IT = "(old.enabled, old.variant) IS NOT DISTINCT FROM (state.enabled, state.variant)"
 KNOWS_OLD_ROWS = 180_000
 """The version of PostgreSQL that can tell what an updated row was before."""
 # No two insert rows of one flag in one block at once (`next_span`), so by its order this statement keeps nobody from a
@@ -165,9 +166,9 @@ KNOWS_OLD_ROWS = 180_000
 INSERT_SPAN = f"""
 WITH written AS (
     INSERT INTO flags_flagstate
-           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, variant, updated_at)
     SELECT id, %(flag_id)s, %(enabled)s::boolean, %(source_id)s::bigint, %(number)s, %(job_id)s, %(locked)s,
-           statement_timestamp()
+           %(variant)s, statement_timestamp()
       FROM orgs_organization
      WHERE id > %(after)s AND id <= %(last)s AND {is_in_subtree()}
        AND {NOT_PURGED}
@@ -187,7 +188,8 @@ SELECT ARRAY(SELECT id FROM orgs_organization organization
 MEMBERS_WITH_PIECES = f"""
 member AS MATERIALIZED (
     SELECT id, (%(sources)s::bigint[])[piece] AS source_id, (%(numbers)s::bigint[])[piece] AS number,
-           (%(values)s::boolean[])[piece] AS enabled, (%(locks)s::boolean[])[piece] AS locked
+           (%(values)s::boolean[])[piece] AS enabled, (%(locks)s::boolean[])[piece] AS locked,
+           (%(variants)s::integer[])[piece] AS variant
       FROM (SELECT id, {PIECE_OF} AS piece FROM orgs_organization organization
              WHERE id = ANY(%(others)s::bigint[]) AND {NOT_PURGED} ORDER BY id) placed)"""  # noqa: S608 - no input in it
 ALONG_MEMBERS = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
@@ -198,7 +200,7 @@ WITH {MEMBERS_WITH_PIECES},
 written AS (
     UPDATE flags_flagstate state
        SET enabled = CASE WHEN member.source_id > 0 THEN member.enabled END, source_id = NULLIF(member.source_id, 0),
-           change_number = member.number, job_id = %(job_id)s, locked = member.locked,
+           change_number = member.number, job_id = %(job_id)s, locked = member.locked, variant = member.variant,
            updated_at = statement_timestamp()
       FROM member
      WHERE state.organization_id = member.id AND state.flag_id = %(flag_id)s AND state.change_number < member.number
@@ -212,9 +214,9 @@ INSERT_PIECES = f"""
 WITH {MEMBERS_WITH_PIECES},
 written AS (
     INSERT INTO flags_flagstate
-           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, updated_at)
+           (organization_id, flag_id, enabled, source_id, change_number, job_id, locked, variant, updated_at)
     SELECT id, %(flag_id)s, CASE WHEN source_id > 0 THEN enabled END, NULLIF(source_id, 0), number, %(job_id)s, locked,
-           statement_timestamp()
+           variant, statement_timestamp()
       FROM member WHERE number > 0
      ORDER BY id
         ON CONFLICT (organization_id, flag_id) DO NOTHING
@@ -262,12 +264,14 @@ def write_decided(
     usual, _ = Counter(values).most_common(1)[0]
     parameters |= {
         "enabled": usual.enabled, "source_id": usual.source_id, "number": usual.number, "locked": usual.locked,
+        "variant": usual.variant,
     }  # fmt: skip
     if len(pieces) > 1:
         parameters |= {
             "starts": [piece.start for piece in pieces], "usual": [each == usual for each in values],
             "sources": [each.source_id or 0 for each in values], "numbers": [each.number for each in values],
             "values": [bool(each.enabled) for each in values], "locks": [each.locked for each in values],
+            "variants": [each.variant for each in values],
         }  # fmt: skip
         return _write_pieces(parameters, span, has_usual=usual.number > 0)
     if likely_new:
@@ -310,46 +314,6 @@ def _write(update: str, insert: str, parameters: dict[str, Any], most: int) -> W
     return Written(rows, unchanged, new)
 
 
-LOCK_VALUES = """
-SELECT count(*) FROM (
-    SELECT FROM flags_flagstate state
-      JOIN unnest(%(organizations)s::bigint[], %(flags)s::bigint[]) AS given(organization_id, flag_id)
-     USING (organization_id, flag_id) ORDER BY organization_id, flag_id FOR UPDATE OF state) locked
-"""
-WRITE_VALUES = """
-INSERT INTO flags_flagstate AS state
-       (organization_id, flag_id, enabled, source_id, change_number, locked, updated_at)
-SELECT organization_id, flag_id, enabled, source_id, number, locked, statement_timestamp()
-  FROM unnest(%(organizations)s::bigint[], %(flags)s::bigint[], %(enabled)s::boolean[], %(sources)s::bigint[],
-              %(numbers)s::bigint[], %(locks)s::boolean[])
-           AS given(organization_id, flag_id, enabled, source_id, number, locked)
- WHERE EXISTS (SELECT FROM flags_flag flag WHERE flag.id = given.flag_id AND NOT purging)
- ORDER BY organization_id, flag_id
-    ON CONFLICT (organization_id, flag_id) DO UPDATE
-   SET enabled = EXCLUDED.enabled, source_id = EXCLUDED.source_id, change_number = EXCLUDED.change_number,
-       job_id = NULL, locked = EXCLUDED.locked, updated_at = EXCLUDED.updated_at
- WHERE state.change_number < EXCLUDED.change_number
-"""
-
-
-def write_values(values: Mapping[tuple[int, int], DecidedValue]) -> None:
-    """Write flag states that are given one by one, by organization and flag, where their rows are missing or older.
-
-    The caller's transaction has the tree lock exclusively, and tells the caches that the organizations have moved.
-    """
-    parameters: dict[str, Any] = {
-        "organizations": [organization_id for organization_id, _ in values],
-        "flags": [flag_id for _, flag_id in values],
-        "enabled": [value.enabled for value in values.values()],
-        "sources": [value.source_id for value in values.values()],
-        "numbers": [value.number for value in values.values()],
-        "locks": [value.locked for value in values.values()],
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_VALUES, parameters)
-        cursor.execute(WRITE_VALUES, parameters)
-
-
 COUNT_SUPERSEDED = f"""
 SELECT count(*) FROM (
     SELECT state.organization_id
@@ -377,9 +341,10 @@ def _notification(subtree: Subtree, span: Span, values: Sequence[DecidedValue]) 
     """The change notification of the chunk: which organizations may have got which value, or others than before."""
     value = values[0]
     place = subtree.organization_id, span.after, span.last
-    if len(values) > 1 or value.locked or value.enabled is None or value.source_id is None:
+    one = StateValue(value.flag_id, bool(value.enabled), value.source_id or 0, value.number, variant=value.variant)
+    if len(values) > 1 or value.locked or not value.source_id or is_custom(value.variant):
         return encode(StatesRewritten(*place, value.flag_id))
-    return encode(StatesWritten(*place, StateValue(value.flag_id, value.enabled, value.source_id, value.number)))
+    return encode(StatesWritten(*place, one))
 
 
 def notify(event: CacheEvent) -> None:

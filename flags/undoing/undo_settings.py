@@ -63,7 +63,7 @@ SET LOCAL enable_nestloop = off;
 WITH {CURRENT},
 before AS MATERIALIZED (
     SELECT current.organization_id, current.kind AS current_kind, replaced.kind, replaced.enabled, replaced.only_here,
-           replaced.kept_from_id, replaced.expires_at, replaced.decision, replaced.kind <> 'none'
+           replaced.variant, replaced.kept_from_id, replaced.expires_at, replaced.decision, replaced.kind <> 'none'
            AND (replaced.expires_at IS NULL OR replaced.expires_at > now()) AS is_restored
       FROM current, LATERAL (SELECT * FROM flags_replacedsetting WHERE id = current.replaced_id OFFSET 0) replaced
      WHERE is_as_left),
@@ -73,6 +73,7 @@ restored AS (
            decision = CASE WHEN is_restored OR before.kind = 'none' THEN before.decision ELSE %(number)s END,
            kind = CASE WHEN is_restored THEN before.kind ELSE 'none' END,
            enabled = CASE WHEN is_restored THEN before.enabled END,
+           variant = CASE WHEN is_restored THEN before.variant ELSE 0 END,
            only_here = is_restored AND before.only_here,
            kept_from_id = CASE WHEN is_restored THEN before.kept_from_id END,
            expires_at = CASE WHEN is_restored THEN before.expires_at END, created_at = clock_timestamp(),
@@ -94,7 +95,7 @@ SELECT {COLUMNS}, place.starts_at, place.ends_at, place.size, current.is_inside,
        CASE WHEN is_restored THEN replaced.kind ELSE 'none' END, CASE WHEN is_restored THEN replaced.enabled END,
        CASE WHEN is_restored THEN COALESCE(replaced.kept_from_id, setting.organization_id)
             ELSE setting.organization_id END,
-       is_restored AND replaced.only_here
+       is_restored AND replaced.only_here, CASE WHEN is_restored THEN replaced.variant ELSE 0 END
   FROM current, LATERAL (
        SELECT *, kind <> 'none' AND (expires_at IS NULL OR expires_at > now()) AS is_restored
          FROM flags_replacedsetting WHERE id = current.replaced_id OFFSET 0) replaced, LATERAL (
@@ -165,7 +166,7 @@ class ChangedSettings(UndoableChange):
         (value,) = decided_on_paths([held.pk], [found.flag.pk]).values()
         change = Change(
             number=found.number, flag=found.flag, organization_id=held.pk, kind=NONE, enabled=value.enabled,
-            source_id=value.source_id, requested_by=by,
+            variant=value.variant, source_id=value.source_id, requested_by=by,
         )  # fmt: skip
         write_change(held, change, value, {"undo": self.number}, correlation_id)
         audit_log.record(
@@ -201,9 +202,10 @@ def _replaced(
         rows = cursor.fetchall()
     pairs, left_alone, count = [], [], 0
     for row in rows:
-        now, (is_inside, is_as_left, kind, enabled, source_id, only_here) = PlacedSetting(*row[:11]), row[11:]
+        now, (is_inside, is_as_left, kind, enabled, source_id, only_here, variant) = PlacedSetting(*row[:12]), row[12:]
         if is_as_left:
-            pairs.append((now, replace(now, kind=kind, enabled=enabled, source_id=source_id, only_here=only_here)))
+            then = {"kind": kind, "enabled": enabled, "source_id": source_id, "only_here": only_here}
+            pairs.append((now, replace(now, **then, variant=variant)))
             continue
         count += 1
         left_alone += [now.organization_id] if is_inside else []

@@ -133,7 +133,7 @@ def columns_of(states: Iterable[StateValue]) -> StateColumns:
     rows = sorted(states, key=lambda state: state.flag_id)
     return (
         tuple(row.flag_id for row in rows),
-        tuple(row.enabled + 2 * row.locked for row in rows),
+        tuple(row.enabled + 2 * row.locked + 4 * row.variant for row in rows),
         tuple(row.source_id for row in rows),
         tuple(row.number for row in rows),
     )

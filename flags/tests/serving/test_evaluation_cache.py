@@ -58,7 +58,9 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[EvaluationCache]:
     }
     monkeypatch.setattr(loader, "load_definitions", lambda: flags)
     monkeypatch.setattr(
-        context_loader, "load_organization", lambda number: ((1, number), ("root", f"org-{number}"), states_of(number))
+        context_loader,
+        "load_organization",
+        lambda number: ((1, number), ("root", f"org-{number}"), states_of(number), {}),
     )
     with override_settings(EVALUATION_CACHE_MEGABYTES=16):
         yield EvaluationCache()
@@ -229,7 +231,7 @@ def test_organizations_on_long_paths_take_what_they_may_and_are_fewer(
 
     def on_long_path(number: int) -> object:
         path = range(number, number + levels)
-        return tuple(path), tuple(names[level] for level in path), ((), (), (), ())
+        return tuple(path), tuple(names[level] for level in path), ((), (), (), ()), {}
 
     monkeypatch.setattr(context_loader, "load_organization", on_long_path)
     with override_settings(EVALUATION_CACHE_MEGABYTES=3):

@@ -29,7 +29,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> EvaluationCache:
     """A process that knows a flag and an organization without states."""
     monkeypatch.setattr(loader, "load_definitions", lambda: OLD)
     monkeypatch.setattr(
-        context_loader, "load_organization", lambda number: ((number,), (f"org-{number}",), ((), (), (), ()))
+        context_loader, "load_organization", lambda number: ((number,), (f"org-{number}",), ((), (), (), ()), {})
     )
     made = EvaluationCache()
     made.definitions()
@@ -80,11 +80,13 @@ def test_an_organization_that_was_read_before_something_was_missed_is_read_again
 ) -> None:
     def find(number: int) -> object:
         cache.clear()
-        return (number,), ("former",), ((), (), (), ())
+        return (number,), ("former",), ((), (), (), ()), {}
 
     monkeypatch.setattr(context_loader, "load_organization", find)
     cache.snapshot(2)
-    monkeypatch.setattr(context_loader, "load_organization", lambda number: ((number,), ("latter",), ((), (), (), ())))
+    monkeypatch.setattr(
+        context_loader, "load_organization", lambda number: ((number,), ("latter",), ((), (), (), ()), {})
+    )
     assert cache.snapshot(2).keys == ("latter",)
 
 

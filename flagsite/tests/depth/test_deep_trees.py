@@ -158,7 +158,7 @@ def test_each_write_takes_as_many_statements_and_at_most_linear_rows(admin_key: 
 def test_a_read_for_evaluation_reads_the_states_of_the_path_only_for_flags_that_have_not_arrived() -> None:
     _, deep = chain()
     before = rows_read()
-    ids, keys, (flags, values, sources, _) = context_loader.load_organization(deep.pk)
+    ids, keys, (flags, values, sources, _), _ = context_loader.load_organization(deep.pk)
     assert rows_read() - before < LEVELS + 10 * FLAGS
     assert (len(ids), keys[0], keys[-1]) == (LEVELS, "c0", deep.key)
     assert len(flags) == FLAGS - 1
