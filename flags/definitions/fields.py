@@ -28,7 +28,8 @@ from flags.definitions.json_fields import (
 )
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.evaluation.engine import Unit
-from flags.evaluation.rollout import HASHES, threshold
+from flags.evaluation.hashes import HASHES
+from flags.evaluation.rollout import threshold
 from flags.targeting.checks import normalized_rules
 from flags.targeting.rules import rules_of
 from flags.targeting.rules_schema import EXAMPLE_OF_RULES
@@ -211,7 +212,7 @@ _SPECS = (
         input=partial(
             Text,
             allow_blank=True,  # a flag that is older than salts has an empty salt, and a client may send it back
-            max_length=64,
+            max_length=400,  # a flag of another product has its key and its salt here
             trim_whitespace=False,
             help_text="A random text if you leave it out. Another salt chooses other users.",
         ),

@@ -74,7 +74,9 @@ class Flag(models.Model):
     rollout_level = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Of the ancestor that counts; 0 is the root. Only with the unit ancestor."
     )
-    salt = models.CharField(max_length=64, default=new_salt, db_default="", help_text="Another salt picks other users.")
+    salt = models.CharField(
+        max_length=400, default=new_salt, db_default="", help_text="Another salt picks other users."
+    )
     hash_version = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="The formula of the buckets.")
     whitelist = ArrayField(
         models.CharField(max_length=255),

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from flags.evaluation.rollout import HASHES
+from flags.evaluation.hashes import HASHES
 from flags.targeting.checks import checked_rules
 
 MAX_DESCRIPTION_LENGTH = 10_000

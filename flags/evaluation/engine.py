@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucket, hash_of, hash_prefix
+from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucketing, hash_version
 from flags.targeting.attributes import Attributes
 from flags.targeting.rules import TargetingRule, unit_bytes
 from flags.values.types import FlagType
@@ -352,7 +352,7 @@ def _rollout(given: _Input) -> RuleResult:
     definition = given.definition
     if definition.threshold == 0:
         return False, "The rollout is 0 %."
-    hash_of(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
+    hash_version(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
     unit = rollout_unit(definition, given.organization, given.context)
     return _in_bucket(definition, unit, definition.threshold, _name_of_unit(unit, definition.unit, definition.level))
 
@@ -366,7 +366,7 @@ def _name_of_unit(unit: str, by: str, level: int | None) -> str:
 
 def _in_bucket(definition: Definition, unit: str, threshold: int, what: str) -> tuple[bool, str]:
     """Say whether the bucket of a unit is below the threshold. Raises UnknownHashVersion."""
-    number = bucket(hash_prefix(definition.salt, definition.key), unit_bytes(unit), definition.hash_version)
+    number = bucketing(definition.salt, definition.key, definition.hash_version).bucket(unit_bytes(unit))
     enabled = number < threshold
     where = "inside" if enabled else "outside"
     return enabled, f"{what} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."

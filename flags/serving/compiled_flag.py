@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import Definition, Rule, Unit
-from flags.evaluation.rollout import BUCKETS, hash_of, hash_prefix
+from flags.evaluation.rollout import BUCKETS, bucketing
 from flags.serving.compiled_rules import (
     CompiledRollout,
     CompiledRule,
@@ -33,13 +33,12 @@ class CompiledFlag:
     """
 
     __slots__ = (
-        "_most", "_prefix", "_resolutions", "_rules", "_targeting",
+        "_most", "_resolutions", "_rules", "_targeting",
         "all_prerequisites", "definition", "fixed", "missing",
     )  # fmt: skip
 
     def __init__(self, definition: Definition, environment: str, most: int, *, is_named: bool = True) -> None:
         self.definition = definition
-        self._prefix = hash_prefix(definition.salt, definition.key)
         by_targeting_key = definition.unit == Unit.TARGETING_KEY
         need = (
             "a targeting key, and the request has none"
@@ -129,11 +128,12 @@ class CompiledFlag:
         if rule.rollout is None:
             return on if rule.enabled else off
         try:
-            hash_32 = hash_of(self.definition.hash_version)
+            counted = bucketing(self.definition.salt, key, self.definition.hash_version)
         except UnknownHashVersion as error:
             failed = FailedResolution(key, UnknownHashVersion, str(error))
             return CompiledRollout(rule.rollout, lambda _: 0, b"", 0, failed, failed)
-        return CompiledRollout(rule.rollout, hash_32, self._prefix, hash_limit(rule.rollout.threshold), on, off)
+        limit = counted.limit(rule.rollout.threshold)
+        return CompiledRollout(rule.rollout, counted.hash, counted.prefix, limit, on, off)
 
     def _compile_others(self, row: PackedRow | None) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
@@ -152,10 +152,11 @@ class CompiledFlag:
     def _compile_rollout(self, row: PackedRow | None) -> CompiledRules:
         """The rules of the bucket. Raises UnknownHashVersion."""
         definition = self.definition
+        counted = bucketing(definition.salt, definition.key, definition.hash_version)
         rollout = (
-            hash_of(definition.hash_version),
-            self._prefix,
-            hash_limit(definition.threshold),
+            counted.hash,
+            counted.prefix,
+            counted.limit(definition.threshold),
             self._resolution(Rule.ROLLOUT, row, enabled=True),
             self._resolution(Rule.ROLLOUT, row, enabled=False),
             self.missing,
@@ -170,11 +171,6 @@ class CompiledFlag:
         if found is None:
             found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition, rule, enabled=enabled)
         return found if row is None else found.with_change(row)
-
-
-def hash_limit(threshold: int) -> int:
-    """The lowest hash outside a rollout: the multiplication and the shift of the bucket's formula, done beforehand."""
-    return -((-threshold << 32) // BUCKETS)
 
 
 def _is_locked(row: PackedRow | None) -> bool:

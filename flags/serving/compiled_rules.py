@@ -38,7 +38,7 @@ class FixedRules:
 class RolloutRules:
     """A flag that is rolled out by targeting key: the bucket decides.
 
-    The flag is on where `hash(prefix + key)` is below `limit`, on the scale of the hash, 0 to 2^32.
+    The flag is on where `hash(prefix + key)` is below `limit`, on the scale of the hash (`flags.evaluation.hashes`).
     """
 
     hash: Callable[[bytes], int]

@@ -67,7 +67,7 @@ def test_what_cannot_be_told_is_the_default_with_a_code(
     client: OpenFeatureClient, flag: str, context: EvaluationContext, code: ErrorCode
 ) -> None:
     Flag.objects.create(key="half", enabled=True, rollout_percentage=50)
-    Flag.objects.create(key="later", enabled=True, rollout_percentage=50, hash_version=2)
+    Flag.objects.create(key="later", enabled=True, rollout_percentage=50, hash_version=99)
     for default in (True, False):
         details = client.get_boolean_details(flag, default, context)
         assert (details.value, details.error_code, details.reason) == (default, code, Reason.ERROR)

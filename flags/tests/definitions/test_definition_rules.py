@@ -64,7 +64,7 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
     [
         ("rollout_level", -1), ("rollout_level", 1_001), ("description", "x" * 10_001), ("description", None),
         ("tags", [""]), ("tags", [str(number) for number in range(51)]), ("owner", "x" * 201), ("salt", ""),
-        ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 2), ("hash_version", "1"), ("hash_version", []),
+        ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 12), ("hash_version", "1"), ("hash_version", []),
         ("description", "\x00"), ("description", "\ud800"),
     ],
 )  # fmt: skip

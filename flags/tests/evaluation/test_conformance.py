@@ -16,7 +16,7 @@ from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import context_loader
 from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, Unit, evaluate
-from flags.evaluation.rollout import bucket, hash_prefix, threshold
+from flags.evaluation.rollout import bucketing, threshold
 from flags.states.set_flag import set_flag
 from flags.tests.serving.asking import Asking
 from jobs.engine import runner
@@ -55,7 +55,7 @@ def test_the_published_buckets_are_ours_and_those_of_the_formula() -> None:
     for vector in published["vectors"]:
         whole = f"{vector['salt']}:{vector['flag']}:{vector['unit']}".encode()
         assert murmur3(whole) * published["buckets"] // 2**32 == vector["bucket"]
-        assert bucket(hash_prefix(vector["salt"], vector["flag"]), vector["unit"].encode()) == vector["bucket"]
+        assert bucketing(vector["salt"], vector["flag"]).bucket(vector["unit"].encode()) == vector["bucket"]
 
 
 def test_the_example_on_the_page_of_definitions_is_right() -> None:
@@ -69,7 +69,7 @@ def test_the_example_on_the_page_of_definitions_is_right() -> None:
     text, *numbers = example.groups()
     salt, flag, unit = text.split(":")
     assert murmur3(text.encode()) == int(numbers[0])
-    assert bucket(hash_prefix(salt, flag), unit.encode()) == int(numbers[1])
+    assert bucketing(salt, flag).bucket(unit.encode()) == int(numbers[1])
     out, within = (threshold(Decimal(percentage)) for percentage in numbers[2:])
     assert out == int(numbers[1]) == within - 1
 

@@ -20,12 +20,12 @@ from flags.evaluation.engine import (
     evaluate,
 )
 from flags.tests.evaluation.evaluating import ENVIRONMENTS, USERS, definitions, places
-from flags.tests.evaluation.test_evaluation_properties import WITH_A_LATER_ONE, needing, outcome
+from flags.tests.evaluation.test_evaluation_properties import ALL_AND_A_LATER_ONE, needing, outcome
 
 environments = st.sampled_from([None, *ENVIRONMENTS, "elsewhere"])
 
 
-@given(definitions(WITH_A_LATER_ONE), places(), environments)
+@given(definitions(ALL_AND_A_LATER_ONE), places(), environments)
 def test_a_value_that_does_not_depend_on_the_user_is_that_of_each_evaluation(
     flags: dict[str, Definition], place: OrganizationContext, environment: str | None
 ) -> None:

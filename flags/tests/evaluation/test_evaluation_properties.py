@@ -21,7 +21,8 @@ from flags.evaluation.engine import (
     Rule,
     evaluate,
 )
-from flags.evaluation.rollout import bucket, hash_prefix
+from flags.evaluation.hashes import HASHES
+from flags.evaluation.rollout import bucketing
 from flags.serving.bulk_evaluation import BulkEvaluation
 from flags.serving.compiled_rules import FixedRules, PrerequisiteRules
 from flags.serving.definition_set import DefinitionSet
@@ -33,7 +34,7 @@ from flags.tests.evaluation.evaluating import KEYS, columns_of, contexts, defini
 from flags.tests.states.plain_reading import Untold, verdicts
 from flagsite.core.errors import FlagsiteError
 
-WITH_A_LATER_ONE = (1, 1, 1, 7)
+ALL_AND_A_LATER_ONE = (*HASHES, 99)
 """Versions of hashes, of which nobody knows the last one yet."""
 
 
@@ -54,7 +55,7 @@ def entries(
     return [orjson.loads(entry) for entry in bulk.entries(snapshot, user, user.encode(), attributes)]
 
 
-@given(definitions(WITH_A_LATER_ONE), places(), contexts)
+@given(definitions(ALL_AND_A_LATER_ONE), places(), contexts)
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_chain_that_is_longer_than_allowed_spoils_no_other_flag() -> None:
     assert [entry["value"] for entry in entries(compiled.bulk, NO_ORGANIZATION, "u")] == [True] * 601
 
 
-@given(definitions(WITH_A_LATER_ONE), places(), contexts)
+@given(definitions(ALL_AND_A_LATER_ONE), places(), contexts)
 def test_each_step_and_the_outcome_are_those_of_the_documented_order(
     flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
@@ -142,7 +143,11 @@ def test_each_step_and_the_outcome_are_those_of_the_documented_order(
 
 
 def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "HASHES", {1: lambda _: 2**32 - 1, 2: lambda _: 0, 3: lambda _: 2**31})
+    numbers = {1: 2**32 - 1, 2: 0, 3: 2**31}
+    made = {
+        each: dataclasses.replace(HASHES[1], bound=lambda _, one=one: lambda _: one) for each, one in numbers.items()
+    }
+    monkeypatch.setattr(rollout, "HASHES", made)
     counted = {
         f"v{version}": Definition(version, f"v{version}", enabled=True, threshold=50_000, hash_version=version)
         for version in (1, 2, 3)
@@ -155,16 +160,16 @@ def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.Monk
 
 
 def test_a_hash_version_that_is_not_known_is_an_error_and_no_guess() -> None:
-    later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=7)
+    later = Definition(1, "later", enabled=True, threshold=50_000, hash_version=99)
     for user in ("u", ""):
-        with pytest.raises(UnknownHashVersion, match="Hash version 7 is unknown"):
+        with pytest.raises(UnknownHashVersion, match="Hash version 99 is unknown"):
             evaluate(later, NO_ORGANIZATION.context, EvaluationContext(user), {})
         bulk = DefinitionSet({"later": later}, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "").bulk
         assert entries(bulk, NO_ORGANIZATION, user) == [
             {
                 "key": "later",
                 "errorCode": "GENERAL",
-                "errorDetails": "Hash version 7 is unknown. The known versions are: 1.",
+                "errorDetails": f"Hash version 99 is unknown. The known versions are: {', '.join(map(str, HASHES))}.",
             }
         ]
 
@@ -196,8 +201,8 @@ def test_fifty_flags_pick_their_users_independently() -> None:
     units = [f"user-{number}".encode() for number in range(100_000)]
     taken = []
     for number in range(50):
-        prefix = hash_prefix("", f"flag-{number}")
-        taken.append({unit for unit in units if bucket(prefix, unit) < BUCKETS // 10})
+        counted = bucketing("", f"flag-{number}")
+        taken.append({unit for unit in units if counted.bucket(unit) < BUCKETS // 10})
     assert all(abs(len(users) - 10_000) < 5 * 95 for users in taken)  # 95: the deviation of such a share
     both = [len(one & other) for place, one in enumerate(taken) for other in taken[:place]]
     assert max(both) < 1000 + 5 * 31.5

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
-from flags.evaluation.rollout import bucket, hash_prefix
+from flags.evaluation.hashes import HASHES
+from flags.evaluation.rollout import bucketing
 from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout
 
 RULES = (
@@ -73,9 +74,9 @@ def _says_a_targeting_rule(flag: Definition, place: OrganizationContext, context
             return rule.enabled
         unit = _unit(rule.rollout, place, context)
         if unit:
-            if flag.hash_version != 1:
+            if flag.hash_version not in HASHES:
                 raise Untold
-            return bucket(hash_prefix(flag.salt, flag.key), unit.encode()) < rule.rollout.threshold
+            return bucketing(flag.salt, flag.key, flag.hash_version).bucket(unit.encode()) < rule.rollout.threshold
     return None
 
 
@@ -159,7 +160,7 @@ def _value_of(
 def _is_in_rollout(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> bool:
     if flag.threshold == 0:
         return False
-    if flag.hash_version != 1:
+    if flag.hash_version not in HASHES:
         raise Untold
     if flag.unit == "targetingKey":
         unit = context.targeting_key
@@ -168,4 +169,4 @@ def _is_in_rollout(flag: Definition, place: OrganizationContext, context: Evalua
         unit = place.keys[deepest if flag.level is None else min(flag.level, deepest)] if place.keys else None
     if not unit:
         raise Untold
-    return bucket(hash_prefix(flag.salt, flag.key), unit.encode()) < flag.threshold
+    return bucketing(flag.salt, flag.key, flag.hash_version).bucket(unit.encode()) < flag.threshold
