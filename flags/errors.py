@@ -51,6 +51,14 @@ class FlagChangedMeanwhile(FlagsiteError):
     """Somebody has changed the flag since you read it. Read the flag again, and decide again."""
 
 
+class FlagFileChangedMeanwhile(FlagsiteError):
+    """Somebody has changed a definition since you read the flag file. Read the file again, and decide again."""
+
+
+class InvalidFlagFile(FlagsiteError):
+    """The file is not a file of definitions that Flagsite can read."""
+
+
 class FlagArchived(FlagsiteError):
     """The flag is archived: it is off for everybody, and nobody can set it."""
 

@@ -8,6 +8,7 @@ from flags.definitions.api import Definitions, OneDefinition, PlanOfDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
 from flags.manifest.api import Manifest, ManifestFlags, OneManifestFlag
+from flags.moving.api import FlagFile, PlanOfFlagFile
 from flags.schedules.api import CancelSchedule, OneSchedule, PlanOfSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
@@ -27,6 +28,8 @@ urlpatterns = [
     path("v1/feature-flags/<str:name>/plan", PlanOfDefinition.as_view(), name="plan-of-definition"),
     path("v1/feature-flags/<str:name>/check", Check.as_view(), name="check-flag"),
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
+    path("v1/flag-file", FlagFile.as_view(), name="flag-file"),
+    path("v1/flag-file/plan", PlanOfFlagFile.as_view(), name="plan-of-flag-file"),
     path("openfeature/v0/manifest", Manifest.as_view(), name="manifest"),
     path("openfeature/v0/manifest/flags", ManifestFlags.as_view(), name="manifest-flags"),
     path("openfeature/v0/manifest/flags/<str:key>", OneManifestFlag.as_view(), name="manifest-flag"),

@@ -26,6 +26,7 @@ from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
 from flags.insights.stale_page import StalePage
+from flags.moving.page import MovingPages
 from flags.serving.operator_invalidation_page import InvalidationPage
 from flags.states import selectors
 from flags.states.admin_section import choose_view, switch_view
@@ -52,7 +53,7 @@ AUTHORS = {"created_by", "updated_by"}
 
 
 @admin.register(Flag)
-class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, InvalidationPage, OperatorAdmin):
+class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, InvalidationPage, MovingPages, OperatorAdmin):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -66,7 +67,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
     autocomplete_fields = ["prerequisites"]
     readonly_fields = RECORD
     ordering = ["key"]
-    actions_list = ("stale", "invalidate")
+    actions_list = ("stale", "invalidate", "export_flags", "import_flags")
     change_form_before_template = "admin/flags/flag_state.html"
     change_form_after_template = "admin/flags/review_button.html"
 

@@ -27,6 +27,7 @@ READS = {
     "checkFlagByBody",
     "explainFlagByBody",
     "planDefinition",
+    "planFlagFile",
     "planSchedule",
     "planSetting",
     "planTreeChange",

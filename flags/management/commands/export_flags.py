@@ -1,0 +1,36 @@
+"""Export all definitions as one file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from flags.moving import flag_file
+from flagsite.core.console.command import Answer, OperatorCommand, Refused
+from flagsite.core.words import counted
+
+
+class Command(OperatorCommand):
+    help = "Export all definitions as one file, which import_flags reads. The same definitions give the same bytes."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the new file; else standard output")
+        parser.add_argument("--archived", action="store_true", help="archived flags too")
+
+    def answer(self, *, file: Path | None, archived: bool, **options: Any) -> Answer:
+        content = flag_file.document(with_archived=archived)
+        text = flag_file.text_of(content)
+        if file is None:
+            if not options["json"]:  # which writes the same document
+                self.stdout.write(text)
+            return Answer(json.loads(text))
+        try:
+            file.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise Refused(f"{file} cannot be written: {error.strerror}.") from error
+        number = len(content["flags"])
+        document = {"file": str(file), "flags": number, "revision": flag_file.revision_of(content)}
+        return Answer(document, [f"{counted(number, 'flag')} written to {file}."])

@@ -1,0 +1,135 @@
+"""The endpoints of the flag file: /v1/flag-file."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.definitions import service
+from flags.definitions.who_may_define import check_may_define
+from flags.moving import flag_file, writing
+from flags.moving.serializers import (
+    LONGEST_FILE,
+    FlagFileInput,
+    FlagFileOptions,
+    FlagFilePlanOptions,
+    FlagFileSerializer,
+    WrittenSerializer,
+)
+from flags.moving.writing import Mode
+from flagsite.core.api.entity_tags import versions_in
+from orgs.access.endpoints import TakesLongBodies
+from orgs.access.models import Role
+from orgs.idempotency.stored_answers import idempotent
+
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you read. 412 if a definition has changed."
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you have. 304 if nothing has changed."
+)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The tag of the flag file as it is now."
+)
+
+
+class FlagFile(TakesLongBodies):
+    """The flag file."""
+
+    roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "PATCH": Role.EDITOR}
+    conditions = frozenset({"If-Match"})
+    longest_body = LONGEST_FILE
+
+    @extend_schema(
+        operation_id="getFlagFile",
+        summary="Export all definitions as one file",
+        parameters=[FlagFileOptions, IF_NONE_MATCH, ETAG],
+        responses={200: FlagFileSerializer, 304: None},
+        tags=["definitions"],
+    )
+    def get(self, request: Request) -> Response:
+        """All definitions in the order of their names, as PUT takes them. A bound access key may not read them."""
+        options = FlagFileOptions.read(request)
+        self.check_is_unbound("the definitions")
+        content = flag_file.document(with_archived=options["archived"])
+        etag = f'"{flag_file.revision_of(content)}"'
+        known = versions_in(request.headers.get("If-None-Match", ""))
+        if etag.strip('"') in known or "*" in known:
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
+        return Response(content, headers={"ETag": etag})
+
+    @extend_schema(
+        operation_id="mirrorFlagFile",
+        summary="Make all definitions those of a file",
+        request=FlagFileInput,
+        parameters=[IF_MATCH, ETAG],
+        responses=WrittenSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def put(self, request: Request) -> Response:
+        """Defines, changes and archives flags until GET answers with this file, all at once or nothing.
+
+        A field that you leave out gets its default, as with PUT of a definition. A flag that the file does not have is
+        archived.
+        """
+        return self._write(request, Mode.MIRROR)
+
+    @extend_schema(
+        operation_id="mergeFlagFile",
+        summary="Define and change the flags of a file",
+        request=FlagFileInput,
+        parameters=[IF_MATCH, ETAG],
+        responses=WrittenSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def patch(self, request: Request) -> Response:
+        """Defines and changes the flags of the file, all at once or nothing.
+
+        A field that you leave out does not change, and neither does a flag.
+        """
+        return self._write(request, Mode.MERGE)
+
+    def _write(self, request: Request, mode: Mode) -> Response:
+        check_may_define(self.caller)
+        values = FlagFileInput.read(request)
+        header = request.headers.get("If-Match")
+        expected = service.ANY if header is None else versions_in(header)
+        written = writing.write(values["flags"], mode, by=self.caller.name, reason=self.reason, expected=expected)
+        return _answer(written)
+
+
+class PlanOfFlagFile(TakesLongBodies):
+    """The plan of a write of the flag file."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+    longest_body = LONGEST_FILE
+
+    @extend_schema(
+        operation_id="planFlagFile",
+        summary="Plan what a file of definitions would change",
+        request=FlagFileInput,
+        parameters=[FlagFilePlanOptions, ETAG],
+        responses=WrittenSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Which flags would be defined, changed and archived, with the fields that differ. Nothing is written.
+
+        Send the `ETag` of the answer as `If-Match` with PUT or PATCH, so that nothing else happens.
+        """
+        options = FlagFilePlanOptions.read(request)
+        check_may_define(self.caller)
+        entries = FlagFileInput.read(request)["flags"]
+        return _answer(writing.plan(entries, options["mode"], by=self.caller.name))
+
+
+def _answer(written: writing.Written) -> Response:
+    etag = f'"{flag_file.revision_of(flag_file.document())}"'
+    return Response(WrittenSerializer(written).data, headers={"ETag": etag})

@@ -1,0 +1,131 @@
+"""The admin site's pages that export all definitions as a file, and that import a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminFileFieldWidget
+
+from flags.definitions.who_may_define import may_define
+from flags.moving import flag_file, words, writing
+from flags.moving.reading import read_flag_file, read_text
+from flags.moving.serializers import LONGEST_FILE
+from flags.moving.writing import Action, Mode, Written
+from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.errors import FlagsiteError
+from flagsite.core.reading_pages import only_reads
+from orgs.access.operator_admin import OperatorAdmin, require_caller
+
+if TYPE_CHECKING:
+    Pages = OperatorAdmin
+else:
+    Pages = object
+
+MODES = {
+    Mode.MERGE: "Define and change the flags of the file; all others stay",
+    Mode.MIRROR: "Make all definitions those of the file; archive all other flags",
+}
+PLAN = "_plan"
+"""The name of the button that only shows the plan."""
+
+
+class FlagFileForm(forms.Form):
+    """A file, or the content of one whose plan was shown, and how it is written."""
+
+    file = forms.FileField(
+        required=False,
+        help_text="A flag file in JSON, as the page Export flags gives it.",
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".json,application/json"}),
+    )
+    content = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    mode = forms.ChoiceField(choices=[(mode.value, label) for mode, label in MODES.items()], label="What to do")
+    reason = reason_field()
+
+    def clean_mode(self) -> Mode:
+        return Mode(self.cleaned_data["mode"])
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        file = values.get("file")
+        if file is None and not values.get("content"):
+            raise forms.ValidationError({"file": "Choose a file."})
+        if file is not None and file.size > LONGEST_FILE:
+            raise forms.ValidationError({"file": f"The file is larger than {LONGEST_FILE // 2**20} MB."})
+        values["bytes"] = values["content"].encode() if file is None else file.read()
+        return values
+
+
+class MovingPages(Pages):
+    """The mixin that adds the pages to those of flags. Only people without a scope see all definitions."""
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and require_caller(request).organization_id is None
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and may_define(require_caller(request))
+
+    @action(description="Export flags", url_path="export", permissions=["export"])
+    @method_decorator(only_reads)
+    def export_flags(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the flag file, which a browser saves."""
+        if not self.has_export_permission(request):
+            raise PermissionDenied
+        text = flag_file.text_of(flag_file.document(with_archived=request.GET.get("archived") == "true"))
+        headers = {"Content-Disposition": 'attachment; filename="flags.json"', "X-Content-Type-Options": "nosniff"}
+        return HttpResponse(text, content_type="application/json", headers=headers)
+
+    @action(description="Import flags", url_path="import", permissions=["import"])
+    def import_flags(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a file, show what it would change, and then write it."""
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+        is_sent = request.method == "POST"
+        form = FlagFileForm(request.POST if is_sent else None, request.FILES if is_sent else None)
+        plan = self._carry_out(request, form) if is_sent and form.is_valid() else None
+        if isinstance(plan, HttpResponse):
+            return plan
+        context = {"opts": self.opts, "title": "Import flags", "form": form, **(_shown(plan) if plan else {})}
+        request.current_app = self.admin_site.name
+        frame = self.admin_site.each_context(request)
+        return TemplateResponse(request, "admin/flags/import.html", frame | context)
+
+    def _carry_out(self, request: HttpRequest, form: FlagFileForm) -> HttpResponse | Written | None:
+        """Write the file, or return its plan. An error is shown beside the file, and nothing is written."""
+        values, by = form.cleaned_data, require_caller(request).name
+        try:
+            entries = read_flag_file(read_text(values["bytes"])).entries
+            if PLAN in request.POST:
+                plan = writing.plan(entries, values["mode"], by=by)
+                _keep(form, values["bytes"])
+                return plan
+            written = writing.write(entries, values["mode"], by=by, reason=values["reason"])
+        except FlagsiteError as error:
+            form.add_error("file", error.detail)
+            return None
+        self.message_user(request, words.summary(written))
+        return HttpResponseRedirect(reverse("admin:flags_flag_changelist"))
+
+
+def _keep(form: FlagFileForm, content: bytes) -> None:
+    """Let the page have the content of the file, so that a person need not choose the file again."""
+    if len(content) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2:
+        sent: Any = form.data
+        form.data = sent.dict() | {"content": content.decode("utf-8-sig")}
+
+
+def _shown(plan: Written) -> dict[str, Any]:
+    """Return what the page shows of a plan."""
+    rows = [
+        (flag.key, flag.action.value, [(each.name, words.value_in_words(each.before), words.value_in_words(each.after))
+                                       for each in flag.changes])
+        for flag in plan.flags if flag.action is not Action.NONE
+    ]  # fmt: skip
+    return {"summary": words.summary(plan), "rows": rows, "is_planned": True}

@@ -1,0 +1,158 @@
+"""The flag file, and what is done with it, in JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from flags.definitions.serializers import FieldChangeSerializer, NewDefinition
+from flags.moving.flag_file import FORMAT
+from flags.moving.writing import Action, Entry, Mode, Written, WrittenFlag
+from flagsite.core import example_names as names
+from flagsite.core.api.input import QuerySerializer, WriteInput, printable
+
+MOST_FLAGS = 10_000
+LONGEST_FILE = 32 * 2**20
+"""In bytes, of a file that a request sends."""
+FLAG_EXAMPLE = {"name": names.NEW_FLAG, "enabled": False, "owner": "team checkout", "rolloutPercentage": 25.0}
+FILE_EXAMPLE = {"format": FORMAT, "flags": [FLAG_EXAMPLE]}
+RESULT_EXAMPLE = {
+    "mode": "merge",
+    "created": 0,
+    "changed": 1,
+    "archived": 0,
+    "unchanged": 0,
+    "flags": [
+        {
+            "name": names.FLAG,
+            "action": "change",
+            "changes": [{"field": "owner", "before": "", "after": "team checkout"}],
+        }
+    ],
+}
+
+
+class FlagOfFile(NewDefinition):
+    """One flag of a flag file. It has the fields of a definition."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        del fields["reason"]  # the file has one reason for all
+        return fields
+
+
+@extend_schema_field(FlagOfFile(many=True))
+class FlagsOfFile(serializers.Field[list[Entry], Any, Any, Any]):
+    """The flags of a flag file. The messages about a flag name it."""
+
+    def to_internal_value(self, data: Any) -> list[Entry]:
+        if not isinstance(data, list) or len(data) > MOST_FLAGS:
+            raise serializers.ValidationError(f"Not a list of at most {MOST_FLAGS:,} flags.")
+        checked = FlagOfFile(data=data, many=True)
+        if not checked.is_valid():
+            by_place: Any = checked.errors
+            wrong = [(data[place], by_place[place]) for place in sorted(by_place)]
+            raise serializers.ValidationError([f"{_called(flag)}: {_in_words(errors)}" for flag, errors in wrong[:20]])
+        entries = [_entry(values) for values in checked.validated_data]
+        keys = [entry.key for entry in entries]
+        twice = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+        if twice:
+            raise serializers.ValidationError(f"The flag {twice[0]!r} is there twice. Write it once.")
+        return entries
+
+
+@extend_schema_serializer(component_name="FlagFileToWrite", examples=[OpenApiExample("One flag", value=FILE_EXAMPLE)])
+class FlagFileInput(WriteInput):
+    """A flag file that is written."""
+
+    format = serializers.ChoiceField([FORMAT], required=False, help_text="The format of the file.")
+    flags = FlagsOfFile(help_text=f"At most {MOST_FLAGS:,} flags, each of them once.")
+
+
+class FlagFileSerializer(serializers.Serializer[dict[str, Any]]):
+    """A flag file in an answer."""
+
+    format = serializers.ChoiceField([FORMAT])
+    flags = FlagOfFile(many=True)
+
+
+class FlagFileOptions(QuerySerializer):
+    """The query of GET /v1/flag-file."""
+
+    archived = serializers.ChoiceField(
+        ["true", "false"], default="false", help_text="`true`: the file has archived flags too."
+    )
+
+    def validate_archived(self, value: str) -> bool:
+        return value == "true"
+
+
+class FlagFilePlanOptions(QuerySerializer):
+    """The query of POST /v1/flag-file/plan."""
+
+    mode = serializers.ChoiceField(
+        [mode.value for mode in Mode],
+        default=Mode.MERGE.value,
+        help_text="`mirror` plans PUT, and `merge` plans PATCH.",
+    )
+
+    def validate_mode(self, value: str) -> Mode:
+        return Mode(value)
+
+
+class WrittenFlagSerializer(serializers.Serializer[WrittenFlag]):
+    """What was done with a flag, or would be."""
+
+    name = serializers.CharField(source="key")
+    action = serializers.ChoiceField([action.value for action in Action])
+    changes = FieldChangeSerializer(many=True, help_text="The fields of an existing flag that change.")
+
+
+@extend_schema_serializer(
+    component_name="WrittenFlags",
+    examples=[OpenApiExample("An owner", value=RESULT_EXAMPLE, response_only=True, status_codes=[200])],
+)
+class WrittenSerializer(serializers.Serializer[Written]):
+    """What was done with the flags of a file, or would be."""
+
+    mode = serializers.ChoiceField([mode.value for mode in Mode])
+    created = serializers.SerializerMethodField()
+    changed = serializers.SerializerMethodField()
+    archived = serializers.SerializerMethodField()
+    unchanged = serializers.SerializerMethodField()
+    flags = WrittenFlagSerializer(many=True, help_text="All flags of the file and all that it archives, by name.")
+
+    def get_created(self, written: Written) -> int:
+        return written.count(Action.CREATE)
+
+    def get_changed(self, written: Written) -> int:
+        return written.count(Action.CHANGE)
+
+    def get_archived(self, written: Written) -> int:
+        return written.count(Action.ARCHIVE)
+
+    def get_unchanged(self, written: Written) -> int:
+        return written.count(Action.NONE)
+
+
+def entries_of(flags: Any) -> list[Entry]:
+    """Return the flags of a file that was read from JSON, checked. Raises `serializers.ValidationError`."""
+    entries: list[Entry] = FlagsOfFile().run_validation(flags)
+    return entries
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    return Entry(values["name"], {name: value for name, value in values.items() if name != "name"})
+
+
+def _called(flag: Any) -> str:
+    name = flag.get("name") if isinstance(flag, dict) else None
+    return f"The flag {printable(str(name))!r}" if name else "A flag without a name"
+
+
+def _in_words(errors: Any) -> str:
+    if isinstance(errors, dict):
+        return " ".join(f"{name}: {_in_words(inner)}" for name, inner in errors.items())
+    return " ".join(map(_in_words, errors)) if isinstance(errors, list) else str(errors)

@@ -1,0 +1,171 @@
+"""Writing many definitions at once, all or none, and the plan of it.
+
+Each flag is written by the functions that the API calls for a single flag (`flags.definitions.service`), with an audit
+entry of its own. A plan does the same and takes everything back, so a file whose plan succeeds can be written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from django.db import transaction
+
+from flags.definitions import service
+from flags.definitions.definition_plan import FieldChange
+from flags.definitions.fields import FIELDS, as_json, values_of
+from flags.definitions.models import Flag
+from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
+from flags.moving import flag_file
+from flagsite.core.errors import FlagsiteError
+
+Values = Mapping[str, Any]
+"""Definition fields by the names of the model."""
+DEFAULTS = {name: spec.default for name, spec in FIELDS.items() if not spec.is_kept_by_put}
+
+
+class Mode(StrEnum):
+    """How a file is written."""
+
+    MERGE = "merge"
+    """Flags are added and changed. A field that the file leaves out stays, and so does a flag."""
+    MIRROR = "mirror"
+    """The definitions become those of the file: fields get their defaults, and all other flags are archived."""
+
+
+class Action(StrEnum):
+    """What is done with a flag."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    ARCHIVE = "archive"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The definition of a flag in a file."""
+
+    key: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFlag:
+    """What was done with a flag, or would be."""
+
+    key: str
+    action: Action
+    changes: Sequence[FieldChange]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was done with all flags, or would be, in the order of their names."""
+
+    mode: Mode
+    flags: Sequence[WrittenFlag]
+
+    def count(self, action: Action) -> int:
+        """Return the number of flags with which this was done."""
+        return Counter(flag.action for flag in self.flags)[action]
+
+
+def write(
+    entries: Sequence[Entry], mode: Mode, *, by: str, reason: str = "", expected: Collection[str] = service.ANY
+) -> Written:
+    """Write the definitions of a file, all or none.
+
+    Args:
+        entries: the flags of the file, each of them once.
+        mode: whether what the file does not have stays.
+        by: the actor.
+        reason: the reason for the audit log.
+        expected: the revisions of the flag file, of which it must have one before.
+
+    Raises FlagFileChangedMeanwhile, and for a flag what `service.create` and `service.update` raise; the message names
+    the flag then.
+    """
+    with transaction.atomic():
+        service.lock_definitions()
+        if "*" not in expected and not flag_file.revisions() & frozenset(expected):
+            raise FlagFileChangedMeanwhile
+        existing = {flag.key: flag for flag in Flag.objects.prefetch_related("prerequisites").order_by("key")}
+        before = {key: as_json(values_of(flag)) for key, flag in existing.items()}
+        todo = [*_in_order(entries, existing), *(_ending(entries, existing) if mode is Mode.MIRROR else ())]
+        written = [_write_one(entry, mode, before.get(entry.key), by=by, reason=reason) for entry in todo]
+    return Written(mode, sorted(written, key=lambda flag: flag.key))
+
+
+def plan(entries: Sequence[Entry], mode: Mode, *, by: str) -> Written:
+    """Return what `write` would do. Nothing is written. Raises what `write` raises."""
+    with transaction.atomic():
+        written = write(entries, mode, by=by)
+        transaction.set_rollback(True)
+    return written
+
+
+def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by: str, reason: str) -> WrittenFlag:
+    try:
+        if before is None:
+            service.create(key=entry.key, values=entry.values, by=by, reason=reason)
+            return WrittenFlag(entry.key, Action.CREATE, ())
+        values = entry.values
+        if mode is Mode.MIRROR and not _only_archives(entry):
+            values = DEFAULTS | {"archived": False} | dict(values)
+        flag = service.update(key=entry.key, values=values, by=by, reason=reason)
+    except FlagsiteError as error:
+        raise _naming(error, entry.key)  # noqa: B904 - the same error
+    after = as_json(values_of(flag))
+    changes = [FieldChange(name, before[name], after[name]) for name in after if before[name] != after[name]]
+    is_archived = any(change.name == "archived" and change.after for change in changes)
+    action = Action.ARCHIVE if is_archived else Action.CHANGE if changes else Action.NONE
+    return WrittenFlag(entry.key, action, changes)
+
+
+def _ending(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entry]:
+    """Return what archives the flags that the file does not have."""
+    kept = {entry.key for entry in entries}
+    ended = [key for key, flag in existing.items() if key not in kept and not (flag.archived or flag.purging)]
+    return [Entry(key, {"archived": True}) for key in ended]
+
+
+def _only_archives(entry: Entry) -> bool:
+    return entry.values == {"archived": True}
+
+
+def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entry]:
+    """Return the flags so that each stands after its prerequisites. Raises PrerequisiteCycle.
+
+    In this order no flag needs one that does not exist yet, and no circle arises between the first change and the last.
+    """
+    by_key = {entry.key: entry for entry in entries}
+    needed = {key: _needed(entry, existing.get(key)) for key, entry in by_key.items()}
+    try:
+        order = list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        circle = list(reversed(error.args[1]))
+        refused = PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(circle)}.")
+        refused.members["flag"] = circle[0]
+        raise refused from error
+    return [by_key[key] for key in order if key in by_key]
+
+
+def _needed(entry: Entry, flag: Flag | None) -> list[str]:
+    """Return the keys of the prerequisites that the flag will have."""
+    if "prerequisites" in entry.values:
+        return list(entry.values["prerequisites"])
+    return [each.key for each in flag.prerequisites.all()] if flag else []
+
+
+def _naming(error: FlagsiteError, key: str) -> FlagsiteError:
+    """Return the error with the flag in its message and in the problem document."""
+    if repr(key) not in error.detail:
+        error.detail = f"The flag {key!r}: {error.detail}"
+        error.args = (error.detail,)
+    error.members["flag"] = key
+    return error
