@@ -40,7 +40,7 @@ ETAG = OpenApiParameter(
 class FlagFile(TakesLongBodies):
     """The flag file."""
 
-    roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "PATCH": Role.EDITOR}
+    roles: ClassVar = {"GET": Role.READER, "PUT": Role.EDITOR, "POST": Role.EDITOR}
     conditions = frozenset({"If-Match"})
     longest_body = LONGEST_FILE
 
@@ -88,7 +88,7 @@ class FlagFile(TakesLongBodies):
         tags=["definitions"],
     )
     @idempotent
-    def patch(self, request: Request) -> Response:
+    def post(self, request: Request) -> Response:
         """Defines and changes the flags of the file, all at once or nothing.
 
         A field that you leave out does not change, and neither does a flag.
@@ -122,7 +122,7 @@ class PlanOfFlagFile(TakesLongBodies):
     def post(self, request: Request) -> Response:
         """Which flags would be defined, changed and archived, with the fields that differ. Nothing is written.
 
-        Send the `ETag` of the answer as `If-Match` with PUT or PATCH, so that nothing else happens.
+        Send the `ETag` of the answer as `If-Match` with PUT or POST, so that nothing else happens.
         """
         options = FlagFilePlanOptions.read(request)
         check_may_define(self.caller)

@@ -40,7 +40,7 @@ class FlagOfFile(NewDefinition):
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
         del fields["reason"]  # the file has one reason for all
-        return fields
+        return {name: field for name, field in fields.items() if not field.read_only}
 
 
 @extend_schema_field(FlagOfFile(many=True))
@@ -71,6 +71,9 @@ class FlagFileInput(WriteInput):
     flags = FlagsOfFile(help_text=f"At most {MOST_FLAGS:,} flags, each of them once.")
 
 
+@extend_schema_serializer(
+    component_name="FlagFile", examples=[OpenApiExample("One flag", value=FILE_EXAMPLE, status_codes=[200])]
+)
 class FlagFileSerializer(serializers.Serializer[dict[str, Any]]):
     """A flag file in an answer."""
 
@@ -95,7 +98,7 @@ class FlagFilePlanOptions(QuerySerializer):
     mode = serializers.ChoiceField(
         [mode.value for mode in Mode],
         default=Mode.MERGE.value,
-        help_text="`mirror` plans PUT, and `merge` plans PATCH.",
+        help_text="`mirror` plans PUT, and `merge` plans POST.",
     )
 
     def validate_mode(self, value: str) -> Mode:

@@ -132,7 +132,7 @@ ROLES = {
     "v1/imports/<id:job_id>/apply": "POST admin",
     "v1/imports/<id:job_id>/report": "GET reader",
     "v1/imports/<id:job_id>/report.csv": "GET reader",
-    "v1/flag-file": "GET reader PUT editor PATCH editor",
+    "v1/flag-file": "GET reader PUT editor POST editor",
     "v1/flag-file/plan": "POST editor",
     "openfeature/v0/manifest": "GET reader",
     "openfeature/v0/manifest/flags": "POST editor",
