@@ -357,7 +357,7 @@ SPECTACULAR_SETTINGS = {
         "JobTrigger": "jobs.engine.models.Job.Trigger",
         "EnqueueTrigger": "jobs.operations.enqueue.TRIGGER_CHOICES",
         "CheckResult": "flagsite.health.probes.PartResult",
-        "EvaluationReason": "flags.evaluation.engine.REASON_CHOICES",
+        "EvaluationReason": "flags.evaluation.reasons.REASON_CHOICES",
         "FlagType": "flags.manifest.serializers.TYPES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },

@@ -27,8 +27,8 @@ from flags.definitions.json_fields import (
     WholeNumber,
 )
 from flags.definitions.models import FLAG_KEY, Flag
-from flags.evaluation.engine import Unit
 from flags.evaluation.hashes import HASHES
+from flags.evaluation.reasons import Unit
 from flags.evaluation.rollout import threshold
 from flags.targeting.checks import normalized_rules
 from flags.targeting.rules import rules_of

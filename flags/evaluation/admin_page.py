@@ -15,8 +15,9 @@ from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import explain
-from flags.evaluation.engine import EvaluationContext, Rule, Step
+from flags.evaluation.engine import EvaluationContext, Step
 from flags.evaluation.explain import Checked, PathEntry
+from flags.evaluation.reasons import Rule
 from flags.history.moments import LONGEST, find_moment
 from flags.history.past_explanation import PastExplanation, explain_then
 from flags.targeting.traces import RuleTrace

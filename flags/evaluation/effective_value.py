@@ -9,16 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.engine import (
-    REASONS,
-    Decision,
-    Definition,
-    EvaluationContext,
-    OrganizationContext,
-    Reason,
-    Rule,
-    evaluate,
-)
+from flags.evaluation.engine import Decision, Definition, EvaluationContext, OrganizationContext, evaluate
+from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.evaluation.rollout import BUCKETS
 
 BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})

@@ -5,6 +5,9 @@
 value: the organization's flag state or, without one, the flag's default. If this value is off, the flag is off. 7. The
 rollout decides. Neither the whitelist, nor targeting rules, nor the rollout count where the value is locked.
 
+What the flag serves follows (`flags.values.served`): off is the off variant. On is the variant of the targeting rule
+that decided, else the variant of the organization's flag state, else the default variant.
+
 A rollout cannot be decided without its unit, or if its hash version is unknown here. If the rollout of a prerequisite
 cannot be decided, the flag is off nevertheless where another prerequisite or a later rule turns it off.
 """
@@ -12,65 +15,21 @@ cannot be decided, the flag is off nevertheless where another prerequisite or a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.reasons import REASONS, STOPPED, Reason, Rule, Unit, name_of_unit, word
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucketing, hash_version
 from flags.targeting.attributes import Attributes
 from flags.targeting.rules import TargetingRule, unit_bytes
+from flags.values.served import Served, sentence_on, served
 from flags.values.types import FlagType
 from flags.values.variants import BY_ENABLED, Variant
 from flagsite.core.errors import FlagsiteError
 
-
-class Unit(StrEnum):
-    """The unit that a rollout counts."""
-
-    TARGETING_KEY = "targetingKey"
-    ORGANIZATION = "organization"
-    ANCESTOR = "ancestor"
-
-
-class Rule(StrEnum):
-    """The rules of an evaluation, in their order."""
-
-    ARCHIVED = "archived"
-    KILLED = "killed"
-    PREREQUISITE = "prerequisite"
-    ENVIRONMENT = "environment"
-    WHITELIST = "whitelist"
-    TARGETING = "targeting"
-    ORGANIZATION = "organization"
-    DEFAULT = "default"
-    ROLLOUT = "rollout"
-
-
-class Reason(StrEnum):
-    """The reason of a resolution, as OpenFeature names it."""
-
-    STATIC = "STATIC"
-    TARGETING_MATCH = "TARGETING_MATCH"
-    SPLIT = "SPLIT"
-    DEFAULT = "DEFAULT"
-    DISABLED = "DISABLED"
-
-
 UNDECIDED = (TargetingKeyMissing, UnknownHashVersion)
 """The errors of a rollout that cannot be decided."""
-REASON_CHOICES = [reason.value for reason in Reason]
-REASONS = {
-    Rule.ARCHIVED: Reason.DISABLED,
-    Rule.KILLED: Reason.DISABLED,
-    Rule.PREREQUISITE: Reason.TARGETING_MATCH,
-    Rule.ENVIRONMENT: Reason.TARGETING_MATCH,
-    Rule.WHITELIST: Reason.TARGETING_MATCH,
-    Rule.TARGETING: Reason.TARGETING_MATCH,
-    Rule.ORGANIZATION: Reason.TARGETING_MATCH,
-    Rule.DEFAULT: Reason.STATIC,
-    Rule.ROLLOUT: Reason.SPLIT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +59,15 @@ class Definition:
     off_variant: str = ""
     """Keys of variants. Empty for a boolean flag, and where there is no value for off."""
 
-    def reason_of(self, rule: Rule) -> Reason:
-        """Return the reason of a resolution by a rule. The default is static unless targeting rules were asked before.
+    def reason_of(self, rule: Rule, *, enabled: bool, has_value: bool = True) -> Reason:
+        """Return the reason of a resolution by a rule.
 
-        https://openfeature.dev/specification/types#resolution-reason says what the reasons mean.
+        Without a value, it is DISABLED where the flag is off, and DEFAULT where it is on. The default is static unless
+        targeting rules were asked before. https://openfeature.dev/specification/types#resolution-reason says what the
+        reasons mean.
         """
+        if not has_value:
+            return Reason.DEFAULT if enabled else Reason.DISABLED
         return Reason.DEFAULT if rule is Rule.DEFAULT and self.targeting_rules else REASONS[rule]
 
     @property
@@ -169,7 +132,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The value, the rule that decided, the steps up to this rule, and the organization's flag state, if it has one."""
+    """On or off, the rule that decided, the steps up to this rule, and the organization's flag state, if it has one."""
 
     enabled: bool
     rule: Rule
@@ -177,6 +140,17 @@ class Decision:
     state: StateValue | None
     reason: Reason
     """The reason of a resolution, as OpenFeature names it."""
+    served: Served
+
+    @property
+    def variant(self) -> str:
+        """The key of the variant that is served. Empty if the flag serves no value."""
+        return self.served.variant
+
+    @property
+    def value(self) -> Any:
+        """The value that is served. None if there is none: the application's own default counts."""
+        return self.served.value
 
     @property
     def rule_id(self) -> str:
@@ -217,27 +191,49 @@ def _decide(given: _Input) -> Decision:
     undecided: FlagsiteError | None = None
     for rule, apply_rule in RULES:
         try:
-            enabled, detail, *rule_id = apply_rule(given)
+            outcome = Outcome(*apply_rule(given))
         except UNDECIDED as error:
             if undecided is None:
                 undecided = error
                 if isinstance(error, TargetingKeyMissing):
                     error.steps = tuple(steps)
-            enabled, detail, rule_id = None, f"This rule cannot be decided. {error.detail}", []
-        steps.append(Step(rule, enabled, detail, *rule_id))
-        if enabled is not None:
+            outcome = Outcome(None, f"This rule cannot be decided. {error.detail}")
+        steps.append(Step(rule, outcome.enabled, outcome.detail, outcome.rule_id))
+        if outcome.enabled is not None:
             break
-    if undecided is not None and steps[-1].enabled is not False:
+    if undecided is not None and outcome.enabled is not False:
         raise undecided
-    state = given.organization.states.get(given.definition.id)
-    rule = steps[-1].rule
-    return Decision(bool(steps[-1].enabled), rule, tuple(steps), state, given.definition.reason_of(rule))
+    return _decision(given, steps, outcome)
 
 
-RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str]
-"""The decision of a rule, None if it leaves the decision to the next rule, and a sentence that explains it.
+def _decision(given: _Input, steps: list[Step], outcome: Outcome) -> Decision:
+    """Return the decision by the rule of the last step, which says `outcome`."""
+    definition, organization, rule = given.definition, given.organization, steps[-1].rule
+    enabled, state = bool(outcome.enabled), organization.states.get(definition.id)
+    own = None if rule is Rule.TARGETING else state
+    number, custom = (BY_ENABLED, None) if own is None else (own.variant, own.custom)
+    stopped = rule in STOPPED
+    found = served(definition, enabled=enabled, is_stopped=stopped, number=number, key=outcome.variant, custom=custom)
+    if definition.type != FlagType.BOOLEAN:
+        steps[-1] = replace(steps[-1], detail=f"{steps[-1].detail} {sentence_on(found)}")
+    reason = definition.reason_of(rule, enabled=enabled, has_value=found.value is not None)
+    return Decision(enabled, rule, tuple(steps), state, reason, found)
 
-The rule `targeting` also returns the id of the targeting rule that decided."""
+
+class Outcome(NamedTuple):
+    """What a rule says. `enabled` is None if it leaves the decision to the next rule; `detail` is a sentence.
+
+    The rule `targeting` also names the targeting rule that decided, and the variant that this rule serves, if any.
+    """
+
+    enabled: bool | None
+    detail: str
+    rule_id: str = ""
+    variant: str = ""
+
+
+RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str] | tuple[bool | None, str, str, str]
+"""The values of an `Outcome`."""
 
 
 def _archived(given: _Input) -> RuleResult:
@@ -257,7 +253,7 @@ def _environment(given: _Input) -> RuleResult:
     if environment not in overrides:
         return None, f"There is no override for the environment {environment!r}."
     forced = overrides[environment]
-    return forced, f"The override for the environment {environment!r} turns the flag {_word(forced)}."
+    return forced, f"The override for the environment {environment!r} turns the flag {word(forced)}."
 
 
 def _prerequisite(given: _Input) -> RuleResult:
@@ -311,11 +307,13 @@ def _targeting(given: _Input) -> RuleResult:
     for rule in rules:
         if not rule.matches(*context):
             continue
+        if rule.rollout is None and definition.type != FlagType.BOOLEAN:
+            return True, f"The targeting rule {rule.id!r} matches.", rule.id, rule.variant
         if rule.rollout is None:
-            return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {_word(bool(rule.enabled))}.", rule.id
+            return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {word(bool(rule.enabled))}.", rule.id
         unit = rule.rollout.unit(*context)
         if unit:
-            what = _name_of_unit(unit, rule.rollout.by, rule.rollout.level)
+            what = name_of_unit(unit, rule.rollout.by, rule.rollout.level)
             enabled, detail = _in_bucket(definition, unit, rule.rollout.threshold, what)
             return enabled, f"The targeting rule {rule.id!r} matches: {detail}", rule.id
     return None, f"None of the targeting rules matches ({len(rules)})."
@@ -331,9 +329,9 @@ def _organization(given: _Input) -> RuleResult:
     if state is None:
         return None, "Nobody set the flag on the organization or above it."
     where = "this organization" if state.source_id == given.organization.ids[-1] else f"organization {state.source_id}"
-    sentence = f"The value is {_word(state.enabled)}. It was set on {where} by change {state.number}."
+    sentence = f"The value is {word(state.enabled)}. It was set on {where} by change {state.number}."
     if state.locked:
-        return state.enabled, f"The value is {_word(state.enabled)}. It is locked on {where} by change {state.number}."
+        return state.enabled, f"The value is {word(state.enabled)}. It is locked on {where} by change {state.number}."
     if state.enabled and given.definition.threshold < BUCKETS:
         return None, f"{sentence} The rollout decides."
     return state.enabled, sentence
@@ -345,7 +343,7 @@ def _default(given: _Input) -> RuleResult:
     enabled = given.definition.enabled
     if enabled and given.definition.threshold < BUCKETS:
         return None, "The default is on. The rollout decides."
-    return enabled, f"The default is {_word(enabled)}."
+    return enabled, f"The default is {word(enabled)}."
 
 
 def _rollout(given: _Input) -> RuleResult:
@@ -354,14 +352,7 @@ def _rollout(given: _Input) -> RuleResult:
         return False, "The rollout is 0 %."
     hash_version(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
     unit = rollout_unit(definition, given.organization, given.context)
-    return _in_bucket(definition, unit, definition.threshold, _name_of_unit(unit, definition.unit, definition.level))
-
-
-def _name_of_unit(unit: str, by: str, level: int | None) -> str:
-    """Name a unit in a sentence. The key of an ancestor is not for a caller who may not see this organization."""
-    if by == Unit.ORGANIZATION:
-        return "The organization"
-    return f"The ancestor at level {level}" if by == Unit.ANCESTOR else repr(unit)
+    return _in_bucket(definition, unit, definition.threshold, name_of_unit(unit, definition.unit, definition.level))
 
 
 def _in_bucket(definition: Definition, unit: str, threshold: int, what: str) -> tuple[bool, str]:
@@ -404,7 +395,3 @@ def rollout_unit(definition: Definition, organization: OrganizationContext, cont
         len(organization.keys) - 1 if definition.level is None else min(definition.level, len(organization.keys) - 1)
     )
     return organization.keys[level]
-
-
-def _word(enabled: bool) -> str:
-    return "on" if enabled else "off"

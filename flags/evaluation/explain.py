@@ -21,10 +21,10 @@ from flags.evaluation.engine import (
     Decision,
     Definition,
     EvaluationContext,
-    Rule,
     StateValue,
     evaluate,
 )
+from flags.evaluation.reasons import Rule
 from flags.targeting.traces import RuleTrace, traces_of
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters

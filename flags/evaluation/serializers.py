@@ -8,8 +8,9 @@ from drf_spectacular.helpers import lazy_serializer
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from flags.evaluation.engine import REASON_CHOICES, Rule, Step
+from flags.evaluation.engine import Step
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry
+from flags.evaluation.reasons import REASON_CHOICES, Rule
 from flags.history.serializers import MomentField, PastSerializer
 from flags.states.setting_rules import SETTING_KINDS
 from flags.targeting.traces import ClauseTrace, RuleTrace, SegmentTrace

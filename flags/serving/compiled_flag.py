@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.engine import Definition, Rule, Unit
+from flags.evaluation.engine import Definition
+from flags.evaluation.reasons import STOPPED, Rule, Unit
 from flags.evaluation.rollout import BUCKETS, bucketing
 from flags.serving.compiled_rules import (
     CompiledRollout,
@@ -19,9 +22,28 @@ from flags.serving.compiled_rules import (
     TargetingRules,
     WhitelistRules,
 )
-from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates
+from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates, variant_of
 from flags.serving.resolution import FailedResolution, Resolution
 from flags.targeting.rules import TargetingRule
+from flags.values.served import served
+from flags.values.types import FlagType
+from flags.values.variants import BY_ENABLED, is_custom
+
+
+class Own(NamedTuple):
+    """An organization's value of a flag: the row, None where nobody set it, and the variant or custom value in it."""
+
+    row: PackedRow | None
+    number: int
+    custom: Any
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether neither whitelist, nor targeting rules, nor the rollout count."""
+        return self.row is not None and bool(self.row[2] & LOCKED)
+
+
+NO_VALUE = Own(None, BY_ENABLED, None)
 
 
 class CompiledFlag:
@@ -33,7 +55,7 @@ class CompiledFlag:
     """
 
     __slots__ = (
-        "_most", "_resolutions", "_rules", "_targeting",
+        "_is_forced_on", "_most", "_resolutions", "_rules", "_targeting",
         "all_prerequisites", "definition", "fixed", "missing",
     )  # fmt: skip
 
@@ -48,7 +70,8 @@ class CompiledFlag:
         flag = f"the flag {definition.key!r}" if is_named else "a flag that this flag needs"
         why = f"The rollout of {flag} needs {need}."
         self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
-        self._resolutions: dict[tuple[Rule, bool], Resolution] = {}
+        self._resolutions: dict[tuple[Rule, bool, int], Resolution] = {}
+        self._is_forced_on = False
         self.fixed = self._fixed(environment)
         self.all_prerequisites: list[CompiledFlag] = []
         self._rules: dict[PackedRow | None, CompiledRules] = {}
@@ -85,7 +108,8 @@ class CompiledFlag:
         if found is None:
             if len(self._rules) >= self._most:
                 self._rules.clear()
-            found = self._rules[row] = self._compile(row)
+            number = BY_ENABLED if row is None else variant_of(row)
+            found = self._rules[row] = self._compile(Own(row, number, states.custom.get(number)))
         return found
 
     def _fixed(self, environment: str) -> FixedRules | None:
@@ -96,18 +120,23 @@ class CompiledFlag:
         if definition.killed:
             return FixedRules(self._resolution(Rule.KILLED, enabled=False))
         forced = definition.environments.get(environment)
+        if forced and definition.type != FlagType.BOOLEAN:  # on is the variant of the organization
+            self._is_forced_on = True
+            return None
         return None if forced is None else FixedRules(self._resolution(Rule.ENVIRONMENT, enabled=forced))
 
-    def _compile(self, row: PackedRow | None) -> CompiledRules:
-        others = self._compile_others(row)
-        if _is_locked(row):
+    def _compile(self, own: Own) -> CompiledRules:
+        if self._is_forced_on:
+            return FixedRules(self._resolution(Rule.ENVIRONMENT, own, enabled=True))
+        others = self._compile_others(own)
+        if own.is_locked:
             return others
         if self.definition.targeting_rules:
             others = TargetingRules(self._targeting_rules(), others)
         whitelist = self.definition.whitelist
         if not whitelist:
             return others
-        return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, enabled=True), others)
+        return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, own, enabled=True), others)
 
     def _targeting_rules(self) -> list[CompiledRule]:
         """The targeting rules, which are the same for every value of an organization."""
@@ -121,12 +150,10 @@ class CompiledFlag:
     def _outcome(self, rule: TargetingRule) -> Resolution | CompiledRollout:
         """What a targeting rule says."""
         key = self.definition.key
-        on, off = (
-            Resolution.by_rule(self.definition, Rule.TARGETING, enabled=enabled, rule_id=rule.id)
-            for enabled in (True, False)
-        )
         if rule.rollout is None:
-            return on if rule.enabled else off
+            enabled = bool(rule.enabled) or self.definition.type != FlagType.BOOLEAN
+            return self._by_targeting_rule(rule, enabled=enabled)
+        on, off = (self._by_targeting_rule(rule, enabled=enabled) for enabled in (True, False))
         try:
             counted = bucketing(self.definition.salt, key, self.definition.hash_version)
         except UnknownHashVersion as error:
@@ -135,21 +162,25 @@ class CompiledFlag:
         limit = counted.limit(rule.rollout.threshold)
         return CompiledRollout(rule.rollout, counted.hash, counted.prefix, limit, on, off)
 
-    def _compile_others(self, row: PackedRow | None) -> CompiledRules:
+    def _by_targeting_rule(self, rule: TargetingRule, *, enabled: bool) -> Resolution:
+        serves = served(self.definition, enabled=enabled, key=rule.variant)
+        return Resolution.by_rule(self.definition, Rule.TARGETING, serves, enabled=enabled, rule_id=rule.id)
+
+    def _compile_others(self, own: Own) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
-        definition = self.definition
+        definition, row = self.definition, own.row
         enabled = definition.enabled if row is None else bool(row[2] & ON)
-        if not enabled or _is_locked(row) or definition.threshold >= BUCKETS:
+        if not enabled or own.is_locked or definition.threshold >= BUCKETS:
             rule = Rule.DEFAULT if row is None else Rule.ORGANIZATION
-            return FixedRules(self._resolution(rule, row, enabled=enabled))
+            return FixedRules(self._by_value(rule, own, enabled=enabled))
         if definition.threshold == 0:
-            return FixedRules(self._resolution(Rule.ROLLOUT, row, enabled=False))
+            return FixedRules(self._by_value(Rule.ROLLOUT, own, enabled=False))
         try:
-            return self._compile_rollout(row)
+            return self._compile_rollout(own)
         except UnknownHashVersion as error:
             return FixedRules(FailedResolution(definition.key, UnknownHashVersion, str(error)))
 
-    def _compile_rollout(self, row: PackedRow | None) -> CompiledRules:
+    def _compile_rollout(self, own: Own) -> CompiledRules:
         """The rules of the bucket. Raises UnknownHashVersion."""
         definition = self.definition
         counted = bucketing(definition.salt, definition.key, definition.hash_version)
@@ -157,21 +188,27 @@ class CompiledFlag:
             counted.hash,
             counted.prefix,
             counted.limit(definition.threshold),
-            self._resolution(Rule.ROLLOUT, row, enabled=True),
-            self._resolution(Rule.ROLLOUT, row, enabled=False),
+            self._by_value(Rule.ROLLOUT, own, enabled=True),
+            self._by_value(Rule.ROLLOUT, own, enabled=False),
             self.missing,
         )
         if definition.unit == Unit.TARGETING_KEY:
             return RolloutRules(*rollout)
         return OrganizationRolloutRules(*rollout, definition.level)
 
-    def _resolution(self, rule: Rule, row: PackedRow | None = None, *, enabled: bool) -> Resolution:
-        """The resolution by a rule, with the change that set the organization's value where there is one."""
-        found = self._resolutions.get((rule, enabled))
+    def _by_value(self, rule: Rule, own: Own, *, enabled: bool) -> Resolution:
+        """The resolution by a rule that the value counts for, with the change that set it where there is one."""
+        found = self._resolution(rule, own, enabled=enabled)
+        return found if own.row is None else found.with_change(own.row)
+
+    def _resolution(self, rule: Rule, own: Own = NO_VALUE, *, enabled: bool) -> Resolution:
+        """The resolution by a rule. Those of custom values are not kept, as there may be many."""
+        number = own.number if enabled else BY_ENABLED
+        found = self._resolutions.get((rule, enabled, number))
         if found is None:
-            found = self._resolutions[rule, enabled] = Resolution.by_rule(self.definition, rule, enabled=enabled)
-        return found if row is None else found.with_change(row)
-
-
-def _is_locked(row: PackedRow | None) -> bool:
-    return row is not None and bool(row[2] & LOCKED)
+            is_stopped = rule in STOPPED
+            serves = served(self.definition, enabled=enabled, is_stopped=is_stopped, number=number, custom=own.custom)
+            found = Resolution.by_rule(self.definition, rule, serves, enabled=enabled)
+            if not is_custom(number):
+                self._resolutions[rule, enabled, number] = found
+        return found

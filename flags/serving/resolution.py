@@ -7,8 +7,11 @@ from collections.abc import Mapping
 import orjson
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.engine import REASONS, Definition, Reason, Rule
+from flags.evaluation.engine import Definition
+from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.serving.packed_states import PackedRow
+from flags.values.served import NOTHING, Served, as_json, as_type
+from flags.values.types import FlagType
 from flagsite.core.errors import FlagsiteError
 
 ERROR_CODES: Mapping[type[FlagsiteError], str] = {
@@ -19,37 +22,72 @@ ERROR_CODES: Mapping[type[FlagsiteError], str] = {
 
 
 class Resolution:
-    """One result of evaluating a flag: the value, which is None for an error, and the flag's entry in OFREP's JSON."""
+    """One result of evaluating a flag: on or off, what the flag serves, and its entry in OFREP's JSON.
 
-    __slots__ = ("enabled", "error", "json", "key", "reason", "rule", "why")
+    `enabled` is None for an error. `value` is None and `variant` empty where the flag serves no value. An object is
+    shared by all evaluations, so whoever hands it on hands on a copy (`flags.values.served.copied`).
+    """
 
-    def __init__(self, key: str, rule: Rule, json: bytes, *, enabled: bool | None, reason: Reason) -> None:
+    __slots__ = ("enabled", "error", "flag_type", "json", "key", "reason", "rule", "value", "variant", "why")
+
+    def __init__(
+        self,
+        key: str,
+        rule: Rule,
+        json: bytes,
+        *,
+        enabled: bool | None,
+        reason: Reason,
+        serves: Served = NOTHING,
+        flag_type: FlagType = FlagType.BOOLEAN,
+    ) -> None:
         self.key = key
         self.rule = rule
         self.reason = reason
         self.json = json
         self.enabled = enabled
+        self.flag_type = flag_type
+        self.value = serves.value
+        self.variant = serves.variant
         self.error: type[FlagsiteError] | None = None
         self.why = ""
         """The error in words."""
 
     @classmethod
-    def by_rule(cls, definition: Definition, rule: Rule, *, enabled: bool, rule_id: str = "") -> Resolution:
-        """The resolution of a flag by a rule that no change has a part in. `rule_id` is that of a targeting rule."""
-        key, reason = definition.key, definition.reason_of(rule)
-        content = {
-            "key": key,
-            "reason": reason,
-            "value": enabled,
-            "variant": "on" if enabled else "off",
-            "metadata": {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule},
-        }
-        return cls(key, rule, _json(content), enabled=enabled, reason=reason)
+    def by_rule(
+        cls, definition: Definition, rule: Rule, serves: Served, *, enabled: bool, rule_id: str = ""
+    ) -> Resolution:
+        """Return the resolution of a flag by a rule that no change has a part in.
+
+        Args:
+            definition: the flag's.
+            rule: the rule that decides.
+            serves: what the flag serves.
+            enabled: whether the flag is on.
+            rule_id: the id of the targeting rule that decides; empty for another rule.
+        """
+        has_value = serves.value is not None
+        reason = definition.reason_of(rule, enabled=enabled, has_value=has_value)
+        start = orjson.dumps({"key": definition.key, "reason": reason})[:-1]
+        value = b',"value":' + as_json(serves.value, definition.type) if has_value else b""
+        metadata = {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule}
+        end = orjson.dumps({"variant": serves.variant, "metadata": metadata})[1:]
+        json = b"%b%b,%b" % (start, value, end)
+        typed = Served(serves.variant, as_type(serves.value, definition.type)) if has_value else serves
+        return cls(definition.key, rule, json, enabled=enabled, reason=reason, serves=typed, flag_type=definition.type)
 
     def with_change(self, row: PackedRow) -> Resolution:
         """The same resolution, with the organization and the number of the change that set the value."""
         origin = b',"sourceOrganizationId":%d,"changeNumber":%d}}' % (row[0], row[1])
-        return Resolution(self.key, self.rule, self.json[:-2] + origin, enabled=self.enabled, reason=self.reason)
+        return Resolution(
+            self.key,
+            self.rule,
+            self.json[:-2] + origin,
+            enabled=self.enabled,
+            reason=self.reason,
+            serves=Served(self.variant, self.value),
+            flag_type=self.flag_type,
+        )
 
 
 class FailedResolution(Resolution):

@@ -17,7 +17,8 @@ from flags.definitions.models import check_flag_key
 from flags.definitions.refusals import unknown_flag
 from flags.evaluation.context_loader import INHERITED_STATES, load_custom_values
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
-from flags.evaluation.engine import Definition, OrganizationContext, Rule, StateValue
+from flags.evaluation.engine import Definition, OrganizationContext, StateValue
+from flags.evaluation.reasons import Rule
 from flags.states.models import FlagState
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_keys_of, path_parameters

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from flags.evaluation.engine import REASON_CHOICES, Rule
+from flags.evaluation.reasons import REASON_CHOICES, Rule
 from flags.states.selectors import EffectiveState
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer

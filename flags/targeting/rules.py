@@ -233,12 +233,16 @@ def unit_of(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TargetingRule:
-    """One rule: for whom it counts, and what it says: on, off, or a rollout (then `enabled` is None)."""
+    """One rule: for whom it counts, and what it says: on, off, a variant, or a rollout (then `enabled` is None).
+
+    `variant` is the key of the variant that it serves, empty for a rollout. A boolean flag goes by `enabled` alone.
+    """
 
     id: str
     clauses: tuple[Clause, ...]
     enabled: bool | None
     rollout: RuleRollout | None = None
+    variant: str = ""
 
     def matches(self, attributes: Attributes, targeting_key: str, keys: Keys) -> bool:
         """Return whether all clauses match."""
@@ -287,7 +291,7 @@ def _rule(content: Any) -> TargetingRule | None:
     serve, rule_id = content["serve"], str(content.get("id", ""))
     made = tuple(_clause(each) for each in clauses)
     if "variant" in serve:
-        return TargetingRule(rule_id, made, serve["variant"] == "on")
+        return TargetingRule(rule_id, made, serve["variant"] == "on", variant=str(serve["variant"]))
     weights = serve.get("rollout")
     weight = weights.get("on", 0) if isinstance(weights, Mapping) else None
     if not isinstance(weight, int | float):

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from flags.definitions.models import FLAG_KEY_PATTERN
-from flags.evaluation.engine import REASON_CHOICES
+from flags.evaluation.reasons import REASON_CHOICES
 from flagsite.core import example_names as names
 
 FLAG_EXAMPLE = {

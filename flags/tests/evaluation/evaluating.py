@@ -8,9 +8,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from flags.evaluation.context_loader import StateColumns
-from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue, Unit
+from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue
+from flags.evaluation.reasons import Unit
 from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule
 from flags.targeting.segments import Segments
+from flags.values.types import FlagType
+from flags.values.variants import Variant
 
 KEYS = ["a", "b", "c", "d"]
 USERS = ["", "ann", "bob", "cleo", "user-17", "ü"]
@@ -65,13 +68,27 @@ def clauses(listed: Sequence[tuple[str, str, list[Any]]] = (*CLAUSES, *IN_SEGMEN
     )
 
 
+VALUES: dict[FlagType, list[Any]] = {
+    FlagType.BOOLEAN: [],
+    FlagType.STRING: ["", "ü", '"'],
+    FlagType.INTEGER: [0, -5, 2**53 - 1],
+    FlagType.FLOAT: [0, 0.5, 1e22],
+    FlagType.OBJECT: [{}, {"a": [1, 1.0, None]}, [{"b": "c"}]],
+}
+"""The values of the variants v1, v2 and v3 of flags of each type."""
+FIRST, SECOND, THIRD = "v1", "v2", "v3"
+VARIANTS = [FIRST, SECOND, THIRD, "gone"]
+CUSTOM = {1001: "own", 1002: 7, 1003: 0.25, 1004: {"own": []}, 1005: None}
+"""Custom values by their numbers. The last one cannot be found."""
+
+
 @st.composite
 def targeting_rules(draw: st.DrawFn) -> TargetingRule:
     """A rule with some clauses; some operators are unknown here, and some units of rollouts are missing."""
     own = tuple(draw(st.lists(clauses(), min_size=1, max_size=2)))
     rule_id = f"rule-{draw(st.integers(1, 9))}"
     if draw(st.booleans()):
-        return TargetingRule(rule_id, own, draw(st.booleans()))
+        return TargetingRule(rule_id, own, draw(st.booleans()), variant=draw(st.sampled_from(VARIANTS)))
     by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere"]))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
     return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level))
@@ -87,6 +104,8 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
     known = draw(segments())
     for number, key in enumerate(KEYS, 1):
         unit = draw(st.sampled_from(list(Unit)))
+        flag_type = draw(st.sampled_from([FlagType.BOOLEAN, *FlagType]))
+        named = flag_type != FlagType.BOOLEAN
         made[key] = Definition(
             id=number,
             key=key,
@@ -102,6 +121,10 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
             archived=draw(st.integers(0, 9)) == 0,
             killed=draw(st.integers(0, 9)) == 0,
             hash_version=draw(st.sampled_from(versions)),
+            type=flag_type,
+            variants=tuple(Variant(place, f"v{place}", value) for place, value in enumerate(VALUES[flag_type], 1)),
+            default_variant=draw(st.sampled_from(["", FIRST, THIRD])) if named else "",
+            off_variant=draw(st.sampled_from(["", SECOND])) if named else "",
         )
     return made
 
@@ -114,8 +137,15 @@ def places(draw: st.DrawFn) -> OrganizationContext:
     states = {}
     for number in range(1, len(KEYS) + 1) if ids else ():
         if draw(st.booleans()):
+            variant = draw(st.sampled_from([0, 0, 1, 2, 3, 9, *CUSTOM]))
             states[number] = StateValue(
-                number, draw(st.booleans()), draw(st.sampled_from(ids)), draw(st.integers(1, 99)), draw(st.booleans())
+                number,
+                draw(st.booleans()) or variant != 0,
+                draw(st.sampled_from(ids)),
+                draw(st.integers(1, 99)),
+                draw(st.booleans()),
+                variant,
+                CUSTOM.get(variant),
             )
     return OrganizationContext(ids, tuple(f"org-{one}" for one in ids), states)
 

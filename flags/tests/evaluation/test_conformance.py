@@ -15,7 +15,8 @@ from flags.definitions import loader
 from flags.definitions.models import Flag
 from flags.errors import TargetingKeyMissing
 from flags.evaluation import context_loader
-from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, Unit, evaluate
+from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, evaluate
+from flags.evaluation.reasons import Unit
 from flags.evaluation.rollout import bucketing, threshold
 from flags.states.set_flag import set_flag
 from flags.tests.serving.asking import Asking

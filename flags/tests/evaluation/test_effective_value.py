@@ -16,9 +16,9 @@ from flags.evaluation.engine import (
     Definition,
     EvaluationContext,
     OrganizationContext,
-    Rule,
     evaluate,
 )
+from flags.evaluation.reasons import Rule
 from flags.tests.evaluation.evaluating import ENVIRONMENTS, USERS, definitions, places
 from flags.tests.evaluation.test_evaluation_properties import ALL_AND_A_LATER_ONE, needing, outcome
 

@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation import rollout
-from flags.evaluation.engine import (
-    BUCKETS,
-    Decision,
-    Definition,
-    EvaluationContext,
-    OrganizationContext,
-    Rule,
-    evaluate,
-)
+from flags.evaluation.engine import BUCKETS, Decision, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.hashes import HASHES
+from flags.evaluation.reasons import Rule
 from flags.evaluation.rollout import bucketing
 from flags.serving.bulk_evaluation import BulkEvaluation
 from flags.serving.compiled_rules import FixedRules, PrerequisiteRules
@@ -31,9 +24,18 @@ from flags.serving.packed_states import InternedStates
 from flags.serving.resolution import FailedResolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flags.tests.evaluation.evaluating import KEYS, columns_of, contexts, definitions, places
-from flags.tests.states.plain_reading import Untold, verdicts
+from flags.tests.states.plain_reading import Untold, serves, verdicts
+from flags.values.types import FlagType
 from flagsite.core.errors import FlagsiteError
 
+PYTHON_TYPES: dict[FlagType, tuple[type, ...]] = {
+    FlagType.BOOLEAN: (bool,),
+    FlagType.STRING: (str, type(None)),
+    FlagType.INTEGER: (int, type(None)),
+    FlagType.FLOAT: (float, type(None)),
+    FlagType.OBJECT: (dict, list, type(None)),
+}
+"""What JSON of each type is read as. Without a value, it is None."""
 ALL_AND_A_LATER_ONE = (*HASHES, 99)
 """Versions of hashes, of which nobody knows the last one yet."""
 
@@ -59,7 +61,9 @@ def entries(
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
-    snapshot = OrganizationSnapshot(place.ids, place.keys, InternedStates().of(columns_of(place.states.values())), 0)
+    custom = {state.variant: state.custom for state in place.states.values() if state.custom is not None}
+    states = InternedStates().of(columns_of(place.states.values()), custom)
+    snapshot = OrganizationSnapshot(place.ids, place.keys, states, 0)
     environments = frozenset(name for one in flags.values() for name in one.environments)
     compiled = DefinitionSet(flags, b"", environments).compiled_flags(snapshot.states, context.environment or "")
     user = context.targeting_key or ""
@@ -74,9 +78,11 @@ def test_answers_made_ready_say_what_evaluate_says(
             assert (given_.error, given_.why, bulk[key]["errorDetails"]) == (type(right), str(right), str(right))
         else:
             assert (given_.enabled, given_.rule) == (right.enabled, right.rule)
-            assert (bulk[key]["value"], bulk[key]["reason"]) == (right.enabled, right.reason)
+            assert (given_.variant, given_.value, given_.reason) == (right.variant, right.value, right.reason)
+            assert (bulk[key]["variant"], bulk[key].get("value")) == (right.variant, right.value)
+            assert ("value" in bulk[key], bulk[key]["reason"]) == (right.value is not None, right.reason)
+            assert type(bulk[key].get("value")) in PYTHON_TYPES[definition.type]
             assert bulk[key]["metadata"].get("ruleId", "") == right.rule_id
-            assert bulk[key]["variant"] == ("on" if right.enabled else "off")
 
 
 def needing(levels: int, width: int) -> dict[str, Definition]:
@@ -140,6 +146,8 @@ def test_each_step_and_the_outcome_are_those_of_the_documented_order(
         assert isinstance(decision, Decision)
         assert [(step.rule, step.enabled) for step in decision.steps] == right
         assert (decision.rule, decision.enabled) == right[-1]
+        expected = serves(definition, place, context, decision.rule, enabled=decision.enabled)
+        assert (decision.variant, decision.value) == expected
 
 
 def test_the_stored_hash_version_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from flags.definitions import loader
 from flags.errors import FlagNotFound
 from flags.evaluation import context_loader
 from flags.evaluation.context_loader import StateColumns
-from flags.evaluation.engine import Definition, StateValue, Unit
+from flags.evaluation.engine import Definition, StateValue
+from flags.evaluation.reasons import Unit
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
 from flags.serving.compiled_environment import COMPILED_BYTES
 from flags.serving.compiled_flag import CompiledFlag
@@ -26,6 +27,8 @@ from flags.serving.packed_states import InternedStates
 from flags.targeting.rules import Clause, TargetingRule
 from flags.tests.evaluation.evaluating import columns_of
 from flags.tests.serving.asking import Asking
+from flags.values.types import FlagType
+from flags.values.variants import Variant
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +37,7 @@ OTHERS: dict[str, Any] = {
     "id": 2, "key": "other", "enabled": True, "threshold": 5, "salt": "salt", "unit": Unit.ANCESTOR, "level": 1,
     "whitelist": frozenset({"ann"}), "environments": {"staging": True}, "prerequisites": ("needed",),
     "archived": True, "killed": True, "hash_version": 2, "available_to_clients": True,
+    "type": FlagType.STRING, "variants": (Variant(1, "blue", "#00f"),), "default_variant": "blue", "off_variant": "red",
     "targeting_rules": (TargetingRule("r", (Clause("plan", "in", ("pro",)),), enabled=True),),
 }  # fmt: skip
 """For each field of a definition a value that is not the default."""

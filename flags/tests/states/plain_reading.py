@@ -11,7 +11,7 @@ from typing import Any
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
 from flags.evaluation.hashes import HASHES
 from flags.evaluation.rollout import bucketing
-from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout
+from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, TargetingRule
 
 RULES = (
     "archived", "killed", "prerequisite", "environment", "whitelist", "targeting", "organization", "default", "rollout",
@@ -44,6 +44,45 @@ def verdicts(
     return found
 
 
+OF_TYPE: Mapping[str, list[type]] = {
+    "string": [str], "integer": [int], "float": [int, float], "object": [dict, list],
+}  # fmt: skip
+"""What JSON values of each type are in Python."""
+
+
+def serves(
+    definition: Definition, place: OrganizationContext, context: EvaluationContext, rule: str, *, enabled: bool
+) -> tuple[str, Any]:
+    """The variant and the value that a flag serves, by the rule that decided and what it decided."""
+    if definition.type == "boolean":
+        return ("on", True) if enabled else ("off", False)
+    values: dict[str | int, tuple[str, Any]] = {each.key: (each.key, each.value) for each in definition.variants}
+    values |= {each.number: values[each.key] for each in definition.variants}
+    if rule in ("archived", "killed"):
+        return "", None
+    if not enabled:
+        return values.get(definition.off_variant, ("", None))
+    state = place.states.get(definition.id)
+    wanted: str | int = ""
+    if rule == "targeting":
+        wanted = _first_match(definition, place, context).variant
+    elif state is not None:
+        wanted = state.variant
+        if type(state.custom) in OF_TYPE[definition.type]:
+            return "custom", state.custom
+    return values.get(wanted) or values.get(definition.default_variant, ("", None))
+
+
+def _first_match(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> TargetingRule:
+    """The targeting rule that decides."""
+    for rule in flag.targeting_rules:
+        if all(_holds(clause, place, context) for clause in rule.clauses) and (
+            rule.rollout is None or _unit(rule.rollout, place, context)
+        ):
+            return rule
+    raise AssertionError("No rule decides.")
+
+
 def _says(
     rule: str, flag: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> bool | None:
@@ -71,7 +110,7 @@ def _says_a_targeting_rule(flag: Definition, place: OrganizationContext, context
         if not all(_holds(clause, place, context) for clause in rule.clauses):
             continue
         if rule.rollout is None:
-            return rule.enabled
+            return rule.enabled or flag.type != "boolean"
         unit = _unit(rule.rollout, place, context)
         if unit:
             if flag.hash_version not in HASHES:

@@ -1,0 +1,67 @@
+"""The words of a decision: its rules in their order, the reasons that OpenFeature knows, and the units of rollouts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """The unit that a rollout counts."""
+
+    TARGETING_KEY = "targetingKey"
+    ORGANIZATION = "organization"
+    ANCESTOR = "ancestor"
+
+
+class Rule(StrEnum):
+    """The rules of an evaluation, in their order."""
+
+    ARCHIVED = "archived"
+    KILLED = "killed"
+    PREREQUISITE = "prerequisite"
+    ENVIRONMENT = "environment"
+    WHITELIST = "whitelist"
+    TARGETING = "targeting"
+    ORGANIZATION = "organization"
+    DEFAULT = "default"
+    ROLLOUT = "rollout"
+
+
+class Reason(StrEnum):
+    """The reason of a resolution, as OpenFeature names it."""
+
+    STATIC = "STATIC"
+    TARGETING_MATCH = "TARGETING_MATCH"
+    SPLIT = "SPLIT"
+    DEFAULT = "DEFAULT"
+    DISABLED = "DISABLED"
+
+
+REASON_CHOICES = [reason.value for reason in Reason]
+REASONS = {
+    Rule.ARCHIVED: Reason.DISABLED,
+    Rule.KILLED: Reason.DISABLED,
+    Rule.PREREQUISITE: Reason.TARGETING_MATCH,
+    Rule.ENVIRONMENT: Reason.TARGETING_MATCH,
+    Rule.WHITELIST: Reason.TARGETING_MATCH,
+    Rule.TARGETING: Reason.TARGETING_MATCH,
+    Rule.ORGANIZATION: Reason.TARGETING_MATCH,
+    Rule.DEFAULT: Reason.STATIC,
+    Rule.ROLLOUT: Reason.SPLIT,
+}
+
+
+STOPPED = frozenset({Rule.ARCHIVED, Rule.KILLED})
+"""The rules that stop a flag, so that it serves none of its variants."""
+
+
+def name_of_unit(unit: str, by: str, level: int | None) -> str:
+    """Name a unit in a sentence. The key of an ancestor is not for a caller who may not see this organization."""
+    if by == Unit.ORGANIZATION:
+        return "The organization"
+    return f"The ancestor at level {level}" if by == Unit.ANCESTOR else repr(unit)
+
+
+def word(enabled: bool) -> str:
+    """Return the word for a value."""
+    return "on" if enabled else "off"
