@@ -8,10 +8,12 @@ class OrgsConfig(AppConfig):
     verbose_name = "Organizations"
 
     def ready(self) -> None:
-        """Connect the receiver that deletes access keys with their organization, and add figures to its page."""
+        """Connect the receiver that deletes access keys and attributes with their organization, and add figures to its page."""
         from orgs.access.removal import remove_access  # noqa: PLC0415 - models are loaded only now
+        from orgs.attributes.attribute_operations import remove_attributes  # noqa: PLC0415
         from orgs.tree import admin_sections, organization_figures  # noqa: PLC0415
         from orgs.tree.signals import organizations_removing  # noqa: PLC0415
 
         admin_sections.figures.append(organization_figures.access)
         organizations_removing.connect(remove_access, dispatch_uid="orgs.remove_access")
+        organizations_removing.connect(remove_attributes, dispatch_uid="orgs.remove_attributes")

@@ -117,6 +117,18 @@ class PersonExists(FlagsiteError):
     """This username is taken. Choose another, for instance with a prefix."""
 
 
+class InvalidAttribute(FlagsiteError):
+    """An attribute of an organization has a name or a value that it cannot have."""
+
+
+class TooManyAttributes(FlagsiteError):
+    """An organization has at most 50 attributes of its own. Remove others first."""
+
+
+class AttributesChangedMeanwhile(FlagsiteError):
+    """The attributes have changed since you read them. Read them again, and decide again."""
+
+
 class AccessKeyNotFound(FlagsiteError):
     """This access key does not exist, or you have no access to it."""
 

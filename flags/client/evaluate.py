@@ -143,6 +143,7 @@ def _resolve(
     cache = _process.cache
     if cache is None:  # not `or`, which would count the snapshots
         cache = _process.find_cache()
+    definitions = cache.definitions()  # before the snapshot, which then has what their rules read
     if organization is None:
         snapshot = NO_ORGANIZATION
     elif type(organization) is int:
@@ -151,7 +152,7 @@ def _resolve(
         snapshot = _snapshot(cache, organization)
     if not environment:
         environment = _process.environment
-    rules = cache.definitions().compiled_flags(snapshot.states, environment)[name]
+    rules = definitions.compiled_flags(snapshot.states, environment)[name]
     usage_counter.count(snapshot.organization_id, name, environment)
     targeting_key = user_id if type(user_id) is str else "" if user_id is None else str(user_id)
     try:

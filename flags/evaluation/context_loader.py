@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
 
-from flags.evaluation.engine import OrganizationContext, StateValue
+from flags.evaluation.engine import Definition, OrganizationContext, StateValue
 from flags.values.variants import is_custom
+from orgs.attributes.inherited_attributes import held_on
 from orgs.errors import OrganizationNotFound
 from orgs.tree.paths import PATH, path_parameters
 
@@ -81,8 +83,36 @@ def load_custom_values(numbers: Iterable[int]) -> CustomValues:
         return {number: json.loads(value) for number, value in cursor.fetchall()}
 
 
-def load_context(organization_id: int) -> OrganizationContext:
-    """The same as `flags.evaluation.engine.evaluate` takes it. Raises OrganizationNotFound."""
+def load_attributes(ids: Sequence[int], names: Collection[str]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Those of the named attributes that hold at the end of a path, and the organization from which each comes.
+
+    Without names it asks for nothing.
+    """
+    held = held_on(ids, names)
+    return {one.name: one.value for one in held}, {one.name: one.source_id for one in held}
+
+
+def organization_attributes_read(definitions: Iterable[Definition]) -> frozenset[str]:
+    """The attributes of organizations that targeting rules read; an archived or killed flag asks none of its rules."""
+    in_use = (one for one in definitions if one.targeting_rules and not (one.archived or one.killed))
+    return frozenset(name for one in in_use for rule in one.targeting_rules for name in rule.reads_of_organization)
+
+
+def with_attributes(organization: OrganizationContext, names: Collection[str]) -> OrganizationContext:
+    """The organization with those of the named attributes that hold in it now."""
+    if not names:
+        return organization
+    attributes, sources = load_attributes(organization.ids, names)
+    key_of = dict(zip(organization.ids, organization.keys, strict=True))
+    source_keys = {name: key_of[source_id] for name, source_id in sources.items()}
+    return replace(organization, attributes=attributes, attribute_sources=source_keys)
+
+
+def load_context(organization_id: int, attribute_names: Collection[str] = ()) -> OrganizationContext:
+    """The same as `flags.evaluation.engine.evaluate` takes it. Raises OrganizationNotFound.
+
+    It has those attributes that are named (`organization_attributes_read`).
+    """
     ids, keys, columns, custom = load_organization(organization_id)
     states = {
         flag_id: StateValue(
@@ -90,7 +120,7 @@ def load_context(organization_id: int) -> OrganizationContext:
         )
         for flag_id, value, source_id, number in zip(*columns, strict=True)
     }
-    return OrganizationContext(ids, keys, states)
+    return with_attributes(OrganizationContext(ids, keys, states), attribute_names)
 
 
 def find_id(key: str) -> int:

@@ -106,9 +106,8 @@ class EffectiveValues:
 
     def _is_by_user(self, definition: Definition, decision: Decision) -> bool:
         """Whether a targeting rule before the one that decided can match some users of the organization."""
-        keys = self._organization.keys
         for rule in definition.targeting_rules:
-            if rule.depends_on_user and rule.can_match(keys):
+            if rule.depends_on_user and rule.can_match(self._organization):
                 return True
             if decision.rule_id == rule.id:
                 break

@@ -72,7 +72,7 @@ class Definition:
 
     @property
     def asks_for_path(self) -> bool:
-        """Whether the value depends on the keys of the organizations above."""
+        """Whether the value depends on the organizations above: on their keys, or on attributes that come from them."""
         return self.unit == Unit.ANCESTOR or any(rule.asks_for_path for rule in self.targeting_rules)
 
 
@@ -103,6 +103,10 @@ class OrganizationContext:
     ids: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
     states: Mapping[int, StateValue] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+    """The attributes of the organization by name; those that it inherits are among them."""
+    attribute_sources: Mapping[str, str] = field(default_factory=dict)
+    """The key of the organization from which each attribute comes."""
 
 
 NO_ORGANIZATION_CONTEXT = OrganizationContext()
@@ -303,7 +307,7 @@ def _targeting(given: _Input) -> RuleResult:
         return None, "The flag has no targeting rules."
     if _is_locked(given):
         return None, "The value is locked for the organization, so targeting rules do not count."
-    context = given.context.attributes, given.context.targeting_key or "", given.organization.keys
+    context = given.context.attributes, given.context.targeting_key or "", given.organization
     for rule in rules:
         if not rule.matches(*context):
             continue

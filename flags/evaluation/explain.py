@@ -21,6 +21,7 @@ from flags.evaluation.engine import (
     Decision,
     Definition,
     EvaluationContext,
+    OrganizationContext,
     StateValue,
     evaluate,
 )
@@ -45,8 +46,7 @@ class Checked:
     decision: Decision
     context: EvaluationContext
     organization_id: int | None
-    keys: tuple[str, ...] = ()
-    """The keys of the organization's path."""
+    organization: OrganizationContext = NO_ORGANIZATION_CONTEXT
 
     @property
     def rule_traces(self) -> list[RuleTrace]:
@@ -55,7 +55,7 @@ class Checked:
             return []
         if self.decision.state is not None and self.decision.state.locked:
             return []
-        context = self.context.attributes, self.context.targeting_key or "", self.keys
+        context = self.context.attributes, self.context.targeting_key or "", self.organization
         return traces_of(self.definition.targeting_rules, *context)
 
 
@@ -102,7 +102,7 @@ class PathEntry:
 
 
 def check(*, key: str, organization_id: int | None, context: EvaluationContext, for_client: bool = False) -> Checked:
-    """Decide a flag; three queries at most. For a client, only flags that are available to clients exist.
+    """Decide a flag; four queries at most. For a client, only flags that are available to clients exist.
 
     Raises InvalidFlagKey, FlagNotFound, OrganizationNotFound, TargetingKeyMissing.
     """
@@ -110,14 +110,17 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
     known = loader.load_definitions()
     if key not in known or (for_client and not known[key].available_to_clients):
         raise FlagNotFound(f"There is no flag {key!r}.")
-    organization = NO_ORGANIZATION_CONTEXT if organization_id is None else context_loader.load_context(organization_id)
+    organization = NO_ORGANIZATION_CONTEXT
+    if organization_id is not None:
+        names = context_loader.organization_attributes_read(known.values())
+        organization = context_loader.load_context(organization_id, names)
     try:
         decision = evaluate(known[key], organization, context, known)
     except TargetingKeyMissing as error:
         if for_client:  # the error may name a prerequisite, which does not exist for the client
             raise TargetingKeyMissing(MISSING_FOR_CLIENT.format(key)) from error
         raise
-    return Checked(known[key], decision, context, organization_id, organization.keys)
+    return Checked(known[key], decision, context, organization_id, organization)
 
 
 def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEntry]:

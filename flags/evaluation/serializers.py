@@ -218,6 +218,11 @@ class ClauseTraceSerializer(serializers.Serializer[ClauseTrace]):
     compared = serializers.JSONField(help_text="The value that the clause looked at. Null: none.")
     matches = serializers.BooleanField()
     why = serializers.CharField(help_text="The comparison in words.")
+    sourceOrganizationKey = serializers.CharField(
+        source="source_key",
+        allow_null=True,
+        help_text="The organization from which an attribute `org.…` comes. Null for everything else.",
+    )
     segments = serializers.SerializerMethodField(help_text="The segments for which the clause asks.")
 
     @extend_schema_field(lazy_serializer("flags.evaluation.serializers.SegmentTraceSerializer")(many=True))

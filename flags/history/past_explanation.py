@@ -52,9 +52,9 @@ def explain_then(
         decision = evaluate(definition, NO_ORGANIZATION_CONTEXT, context, known)
         return PastExplanation(Checked(definition, decision, context, None), [], moment, None)
     path = past_path(caller, organization_id, moment, flag_ids=[one.id for one in known.values()])
-    organization = organization_context(path)
+    organization = organization_context(path, known.values())
     decision = evaluate(definition, organization, context, known)
-    checked = Checked(definition, decision, context, organization_id, organization.keys)
+    checked = Checked(definition, decision, context, organization_id, organization)
     entries = [explained(entry, checked, None) for entry in _entries(path, definition.id)]
     return PastExplanation(checked, entries, moment, causes(path, [definition.id]).get(definition.id))
 

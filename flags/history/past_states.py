@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from flags.evaluation.context_loader import load_custom_values
 from flags.evaluation.effective_value import EffectiveValues
-from flags.evaluation.engine import OrganizationContext, StateValue
+from flags.evaluation.context_loader import organization_attributes_read, with_attributes
+from flags.evaluation.engine import Definition, OrganizationContext, StateValue
 from flags.history.causes import Cause, causes
 from flags.history.moments import Moment
 from flags.history.past_definitions import PastDefinition, evaluated, past_definition, past_definitions
@@ -58,8 +59,11 @@ def past_states(path: PastPath, flag_ids: Collection[int], environment: str | No
     return _states(path, definitions, sorted(keys, key=lambda key: definitions[key].definition.id), environment)
 
 
-def organization_context(path: PastPath) -> OrganizationContext:
-    """Return what evaluations knew of the organization of a path."""
+def organization_context(path: PastPath, definitions: Iterable[Definition]) -> OrganizationContext:
+    """Return what evaluations of these flags knew of the organization of a path.
+
+    Attributes of organizations keep no history: those of now count.
+    """
     decided = {flag_id: path.decided(flag_id) for flag_id in path.settings}
     custom = load_custom_values(value.variant for value in decided.values())
     values = {
@@ -76,13 +80,14 @@ def organization_context(path: PastPath) -> OrganizationContext:
         if value.enabled is not None
     }
     ids = tuple(place.id for place in path.places)
-    return OrganizationContext(ids, tuple(place.key for place in path.places), values)
+    context = OrganizationContext(ids, tuple(place.key for place in path.places), values)
+    return with_attributes(context, organization_attributes_read(definitions))
 
 
 def _states(
     path: PastPath, definitions: Mapping[str, PastDefinition], keys: Collection[str], environment: str | None
 ) -> list[PastState]:
-    context = organization_context(path)
+    context = organization_context(path, [one.definition for one in definitions.values()])
     values = EffectiveValues(context, environment, evaluated(definitions))
     caused = causes(path, [definitions[key].definition.id for key in keys])
     states = []

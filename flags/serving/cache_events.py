@@ -8,6 +8,7 @@ delivers them at the commit. The payload is a JSON object:
 | `{"states": [7]}`     | `StatesWritten`            | each chunk of a propagation (`flags/states/sql.py`)   |
 | `{"rewritten": [4]}`  | `StatesRewritten`          | the same, where the organizations get several values  |
 | `{"organization": 1}` | `OrganizationMoved`        | triggers: it moves, gets another key, or is deleted   |
+| `{"attribute": [1, "plan"]}` | `AttributeChanged` | triggers: it is set or removed; organization 0 is any  |
 | `{"key": "prefix"}`   | `AccessKeyChanged`         | triggers: it is revoked, changed or deleted           |
 | `{"definitions": 1}`  | `EverythingOf.DEFINITIONS` | triggers of flags and their prerequisites             |
 | `{"keys": 1}`         | `EverythingOf.KEYS`        | trigger: all access keys are deleted at once          |
@@ -16,7 +17,7 @@ delivers them at the commit. The payload is a JSON object:
 The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; the number of a
 variant follows if it is not 0. `rewritten` has the first four of them; after `organization` comes its id. Operators
 send `organization` and the last three (`flags/serving/operator_invalidation.py`). The triggers are in the migrations
-orgs 0006 and 0009, flags 0005 and 0009.
+orgs 0006, 0009 and 0025, and flags 0005 and 0009.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
 an unknown member means that anything may have changed.
@@ -25,6 +26,7 @@ an unknown member means that anything may have changed.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,6 +74,22 @@ class OrganizationMoved:
     organization_id: int
 
 
+ANY_ORGANIZATION = 0
+"""In the place of an organization's id: an attribute of many organizations has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChanged:
+    """An attribute of an organization was set or removed: what is below it may have inherited it."""
+
+    organization_id: int
+    name: str
+
+    def concerns(self, path: Container[int]) -> bool:
+        """Return whether it may change what holds in the organization with this path."""
+        return self.organization_id == ANY_ORGANIZATION or self.organization_id in path
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKeyChanged:
     """The access key with this prefix was revoked, changed or deleted."""
@@ -89,7 +107,7 @@ class EverythingOf(StrEnum):
 
 
 KINDS = {kind.value: kind for kind in EverythingOf}
-CacheEvent = StatesWritten | StatesRewritten | OrganizationMoved | AccessKeyChanged | EverythingOf
+CacheEvent = StatesWritten | StatesRewritten | OrganizationMoved | AttributeChanged | AccessKeyChanged | EverythingOf
 """What one change notification says."""
 
 
@@ -103,6 +121,8 @@ def encode(event: CacheEvent) -> str:
         return json.dumps({"rewritten": [event.root_id, event.after, event.last, event.flag_id]})
     if isinstance(event, OrganizationMoved):
         return json.dumps({"organization": event.organization_id})
+    if isinstance(event, AttributeChanged):
+        return json.dumps({"attribute": [event.organization_id, event.name]})
     if isinstance(event, AccessKeyChanged):
         return json.dumps({"key": event.prefix})
     return json.dumps({event.value: 1})
@@ -121,6 +141,8 @@ def decode(payload: str) -> CacheEvent:
         return StatesRewritten(*message["rewritten"])
     if "organization" in message:
         return OrganizationMoved(message["organization"])
+    if "attribute" in message:
+        return AttributeChanged(*message["attribute"])
     if "key" in message:
         return AccessKeyChanged(message["key"])
     return KINDS.get(next(iter(message)), EverythingOf.TREE)

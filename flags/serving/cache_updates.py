@@ -8,6 +8,7 @@ from django.db import connection
 
 from flags.serving.cache_events import (
     AccessKeyChanged,
+    AttributeChanged,
     CacheEvent,
     EverythingOf,
     OrganizationMoved,
@@ -21,7 +22,7 @@ def apply_events_to(cache: EvaluationCache, clear_access_keys: Callable[[], None
     """Return the function that applies an event to the evaluation cache and to the access key cache of a process."""
 
     def apply(event: CacheEvent) -> None:
-        if isinstance(event, StatesWritten | StatesRewritten | OrganizationMoved):
+        if isinstance(event, StatesWritten | StatesRewritten | OrganizationMoved | AttributeChanged):
             cache.notify(event)
         elif event is EverythingOf.DEFINITIONS:
             cache.reload_definitions()

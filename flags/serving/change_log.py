@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import deque
 from itertools import takewhile
 
-from flags.serving.cache_events import OrganizationMoved, StatesRewritten, StatesWritten
+from flags.serving.cache_events import AttributeChanged, OrganizationMoved, StatesRewritten, StatesWritten
 
 KEPT = 10_000
 """Events that are kept; a snapshot that has missed more than half of them is read from the database."""
-LoggedEvent = StatesWritten | StatesRewritten | OrganizationMoved
+LoggedEvent = StatesWritten | StatesRewritten | OrganizationMoved | AttributeChanged
 
 
 class ChangeLog:

@@ -138,15 +138,14 @@ class TargetingRules:
         attributes: Attributes = NO_ATTRIBUTES,
     ) -> Resolution:
         """The resolution of the first rule that matches, and whose rollout has its unit."""
-        keys = snapshot.keys
         for tests, found in self.rules:
             for test in tests:
-                if not test(attributes, targeting_key, keys):
+                if not test(attributes, targeting_key, snapshot):
                     break
             else:
                 if isinstance(found, Resolution):
                     return found
-                unit = found.rollout.unit(attributes, targeting_key, keys)
+                unit = found.rollout.unit(attributes, targeting_key, snapshot)
                 if unit:
                     decided = found.decide(unit)
                     if decided.error is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flags.definitions import loader
+from flags.evaluation.context_loader import organization_attributes_read
 from flags.evaluation.engine import Definition
 from flags.serving.compiled_environment import CompiledEnvironment, CompiledFlags, CompiledFlagsLimit
 from flags.serving.packed_states import PackedStates
@@ -36,9 +37,12 @@ class DefinitionSet:
     limit: CompiledFlagsLimit = field(init=False)
     read_attributes: Callable[[Attributes], bytes] = field(init=False)
     """What the targeting rules read of an evaluation context, as bytes: nothing else of it changes an answer."""
+    organization_attributes: frozenset[str] = field(init=False)
+    """The attributes of organizations that targeting rules read."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_attributes", reader_of(_attributes_read(self.by_key)))
+        object.__setattr__(self, "organization_attributes", organization_attributes_read(self.by_key.values()))
         limit = CompiledFlagsLimit(len(self.by_key)) if self.shared_limit is None else self.shared_limit
         object.__setattr__(self, "limit", limit)
 

@@ -13,9 +13,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from flags.evaluation import context_loader
-from flags.serving.cache_events import UNHEARD_SECONDS, OrganizationMoved, StatesRewritten
+from flags.serving.cache_events import UNHEARD_SECONDS, AttributeChanged, OrganizationMoved, StatesRewritten
 from flags.serving.change_log import ChangeLog, LoggedEvent
 from flags.serving.definition_set import DefinitionSet
+from flags.serving.held_attributes import InternedAttributes
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
 from flagsite.core.adapters.django_orm import replace_connection
@@ -33,6 +34,8 @@ SELECT pg_current_xact_id_if_assigned() IS NULL AND current_setting('transaction
 
 class EvaluationCache:
     """The definitions, and the snapshots of the organizations that were asked for lately; any thread may ask.
+
+    Who needs both asks for the definitions first: then the snapshot has all attributes that their rules read.
 
     There are at most `most` snapshots, and fewer where they would take more than two thirds of
     EVALUATION_CACHE_MEGABYTES. Of more, one goes that nobody asked for since its last turn: nearly the one that was
@@ -53,6 +56,9 @@ class EvaluationCache:
         self._snapshot_bytes = 0
         self._ids: dict[str, int] = {}
         self._interned = InternedStates()
+        self._interned_attributes = InternedAttributes()
+        self._attribute_names: frozenset[str] = frozenset()
+        """The attributes of organizations that rules read, and that every snapshot has."""
         self._definitions: DefinitionSet | None = None
         self._definitions_read_at = 0.0
         self._read_at = 0.0
@@ -137,8 +143,8 @@ class EvaluationCache:
 
     def refresh(self, snapshot: OrganizationSnapshot) -> tuple[OrganizationSnapshot, DefinitionSet]:
         """The organization and the definitions as they stand in the database; while it is away, the cached ones."""
-        fresh = self._read_again(snapshot) if snapshot.ids else snapshot
-        return fresh, self._if_database_answers(self.reload_definitions) or self.definitions()
+        definitions = self._if_database_answers(self.reload_definitions) or self.definitions()
+        return (self._read_again(snapshot) if snapshot.ids else snapshot), definitions
 
     def __len__(self) -> int:
         """The number of snapshots."""
@@ -146,8 +152,9 @@ class EvaluationCache:
 
     # --- changes ----------------------------------------------------------------------------------------------------
     def notify(self, event: LoggedEvent) -> None:
-        """Flag states or an organization's place in the tree have changed."""
-        self._log.append(event)
+        """Flag states, an organization's place in the tree, or an attribute have changed."""
+        if not isinstance(event, AttributeChanged) or event.name in self._attribute_names:
+            self._log.append(event)
 
     def reload_definitions(self) -> DefinitionSet:
         """Read the definitions, as after a change."""
@@ -178,14 +185,18 @@ class EvaluationCache:
     def _read(self, organization_id: int) -> OrganizationSnapshot:
         replace_connection()
         epoch, position = self._epoch, self._log.position  # an event that comes meanwhile is applied again, harmlessly
+        names = self._attribute_names
         try:
             ids, keys, columns, custom = context_loader.load_organization(organization_id)
+            attributes = self._interned_attributes.of(context_loader.load_attributes(ids, names)[0])
         except OrganizationNotFound:
             with self._storing:
                 self._forget(organization_id)
             raise
         states = self._interned.of(columns, custom)
-        snapshot = OrganizationSnapshot(ids, keys, states, position, epoch=epoch, read_at=self._recently())
+        snapshot = OrganizationSnapshot(
+            ids, keys, states, position, epoch=epoch, read_at=self._recently(), attributes=attributes
+        )
         may_be_kept = reads_committed_data()
         with self._storing:
             if epoch == self._epoch and may_be_kept:
@@ -220,7 +231,7 @@ class EvaluationCache:
 
     def _is_full(self, one_more: OrganizationSnapshot) -> bool:
         """Whether there is no room for one more snapshot."""
-        size = self._interned.size + self._snapshot_bytes + one_more.size
+        size = self._interned.size + self._interned_attributes.size + self._snapshot_bytes + one_more.size
         return len(self._snapshots) >= self._most or size > self._most_bytes
 
     def _read_again(self, snapshot: OrganizationSnapshot) -> OrganizationSnapshot:
@@ -237,7 +248,17 @@ class EvaluationCache:
             if epoch == self._epoch and may_be_kept:
                 self._definitions = definitions
                 self._definitions_read_at = monotonic()
+            self._read_also(definitions.organization_attributes)
         return definitions
+
+    def _read_also(self, names: frozenset[str]) -> None:
+        """Let snapshots have these attributes too, before anybody evaluates with the rules that read them."""
+        if not names <= self._attribute_names:
+            self._attribute_names |= names
+            self._epoch += 1
+            self._snapshots.clear()
+            self._snapshot_bytes = 0
+            self._ids.clear()
 
     def _if_database_answers(self, read: Callable[[], Read]) -> Read | None:
         """What `read` returns; None while the database is away, which is then left alone for a while."""
@@ -264,6 +285,9 @@ class EvaluationCache:
         for number, event in events:
             if isinstance(event, OrganizationMoved):
                 if event.organization_id in ids:
+                    return False
+            elif isinstance(event, AttributeChanged):
+                if event.concerns(ids):
                     return False
             elif event.after < ids[-1] <= event.last and event.root_id in ids:
                 if isinstance(event, StatesRewritten):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from flags.evaluation.engine import OrganizationContext
+from flags.serving.held_attributes import NO_HELD_ATTRIBUTES, HeldAttributes
 from flags.serving.packed_states import NO_STATES, PackedStates
 from flags.serving.usage_counter import UNCOUNTED
 
@@ -18,13 +19,13 @@ LONGEST_PATH_BYTES = 500
 
 
 class OrganizationSnapshot:
-    """One organization: the ids and keys of its path, from the root down to itself, and its flag states.
+    """One organization: the ids and keys of its path, from the root down to itself, its flag states and attributes.
 
     Only `states` and `position` change afterwards, when the snapshot catches up with the change log.
     """
 
     __slots__ = (
-        "__weakref__", "epoch", "ids", "is_named_by_id", "keys", "organization_id", "path_bytes", "position", "read_at",
+        "__weakref__", "attributes", "epoch", "ids", "is_named_by_id", "keys", "organization_id", "path_bytes", "position", "read_at",
         "states", "steps", "used",
     )  # fmt: skip
 
@@ -37,6 +38,7 @@ class OrganizationSnapshot:
         *,
         epoch: int = 0,
         read_at: float = 0.0,
+        attributes: HeldAttributes = NO_HELD_ATTRIBUTES,
     ) -> None:
         self.organization_id = ids[-1] if ids else None
         self.ids = ids
@@ -46,9 +48,11 @@ class OrganizationSnapshot:
         self.states = states
         self.position = position
         """The number of the last event in the change log that `states` has in it. It is set last and read first."""
-        path = repr((keys, ids)).encode()
+        self.attributes = attributes
+        """Those attributes that hold in it and that targeting rules read."""
+        path = repr((keys, ids)).encode() + attributes.content
         self.path_bytes = path if len(path) <= LONGEST_PATH_BYTES else blake2b(path, digest_size=32).digest()
-        """The path, for fingerprints."""
+        """The path and the attributes, for fingerprints."""
         self.read_at = read_at
         self.epoch = epoch
         """How often the cache had been cleared when the snapshot was read."""
@@ -65,7 +69,7 @@ class OrganizationSnapshot:
     @property
     def context(self) -> OrganizationContext:
         """The same as `flags.evaluation.engine.evaluate` takes it."""
-        return OrganizationContext(self.ids, self.keys, {row.flag_id: row for row in self.states.rows})
+        return OrganizationContext(self.ids, self.keys, {row.flag_id: row for row in self.states.rows}, self.attributes)
 
 
 NO_ORGANIZATION = OrganizationSnapshot((), (), NO_STATES, 0)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from flags.serving.cache_events import (
     AccessKeyChanged,
+    AttributeChanged,
     CacheEvent,
     EverythingOf,
     OrganizationMoved,
@@ -90,6 +91,10 @@ class Subscriptions:
         elif isinstance(event, OrganizationMoved):
             for one in tuple(self._below.get(event.organization_id, ())):
                 one.wake(recheck=True)
+        elif isinstance(event, AttributeChanged):
+            for one in tuple(self._all):
+                if event.concerns(one.path):
+                    one.wake()
         elif isinstance(event, AccessKeyChanged):
             for one in tuple(self._all):
                 if one.key_prefix == event.prefix:

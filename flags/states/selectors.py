@@ -15,7 +15,12 @@ from django.db.models import Q, QuerySet
 from flags.definitions import loader
 from flags.definitions.models import check_flag_key
 from flags.definitions.refusals import unknown_flag
-from flags.evaluation.context_loader import INHERITED_STATES, load_custom_values
+from flags.evaluation.context_loader import (
+    INHERITED_STATES,
+    load_custom_values,
+    organization_attributes_read,
+    with_attributes,
+)
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, StateValue
 from flags.evaluation.reasons import Rule
@@ -157,7 +162,8 @@ def _effective(
         path = path_keys_of(organization.pk) or path
     if len(path) > 1:
         state_of |= _nearest_states(list(path)[:-1], missing)
-    values = EffectiveValues(_context(path, state_of.values()), environment, definitions)
+    context = with_attributes(_context(path, state_of.values()), organization_attributes_read(definitions.values()))
+    values = EffectiveValues(context, environment, definitions)
     return [
         _effective_state(organization.pk, definitions[key], state_of.get(definitions[key].id), values.of(key))
         for key in keys

@@ -14,10 +14,17 @@ from typing import Any
 import orjson
 
 TARGETING_KEY = "targetingKey"
+OF_ORGANIZATION = "org."
+"""How the names of attributes begin that belong to the organization. No evaluation context has them."""
 Attributes = Mapping[str, Any]
 """The evaluation context, as the request has it: names and JSON values."""
 NO_ATTRIBUTES: Attributes = {}
 Getter = Callable[[Attributes], Any]
+
+
+def name_of_organization(attribute: str) -> str:
+    """Return the name of an organization's attribute, such as `plan` for `org.plan`; empty for all others."""
+    return attribute.removeprefix(OF_ORGANIZATION) if attribute.startswith(OF_ORGANIZATION) else ""
 
 
 @lru_cache(maxsize=4096)

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from flags.targeting.attributes import TARGETING_KEY
+from flags.targeting.attributes import OF_ORGANIZATION, TARGETING_KEY, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
 from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, OF_THE_TREE
+from orgs.attributes.attribute_rules import NAME
 
 MAX_RULES, MAX_CLAUSES, MAX_VALUES = 50, 20, 1_000
 MAX_TEXT, MAX_ATTRIBUTE, MAX_DESCRIPTION = 1_000, 255, 200
@@ -90,6 +91,7 @@ def _clause(value: Any) -> dict[str, Any]:
         raise _Wrong(f"Unknown operator {op!r}. The operators are: {', '.join(KNOWN_OPERATORS)}.")
     if not isinstance(attribute, str) or len(attribute) > MAX_ATTRIBUTE or UNWRITABLE.search(attribute):
         raise _Wrong(f"The attribute is not a text of at most {MAX_ATTRIBUTE} characters.")
+    _check_own_name(attribute)
     if (op in OF_THE_TREE) is bool(attribute):
         needs = "takes no attribute: it asks for the organization" if op in OF_THE_TREE else "needs an attribute"
         raise _Wrong(f"The operator {op} {needs}.")
@@ -164,10 +166,17 @@ def _unit(value: Mapping[str, Any]) -> dict[str, Any]:
     by, level = value.get("by", TARGETING_KEY), value.get("level")
     if not isinstance(by, str) or not 0 < len(by) <= MAX_ATTRIBUTE or UNWRITABLE.search(by):
         raise _Wrong("`by` is not `targetingKey`, `organization`, `ancestor`, or the name of an attribute.")
+    _check_own_name(by)
     is_level = isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= MAX_LEVEL
     if (by == ANCESTOR) is not is_level or (by != ANCESTOR and level is not None):
         raise _Wrong("`by: ancestor` needs a `level`, from 0 for the root, and nothing else takes one.")
     return {"by": by} if level is None else {"by": by, "level": level}
+
+
+def _check_own_name(attribute: str) -> None:
+    """Check the name of an attribute of organizations, in a clause or as the unit of a rollout."""
+    if attribute.startswith(OF_ORGANIZATION) and NAME.fullmatch(name_of_organization(attribute)) is None:
+        raise _Wrong(f"{attribute[:100]!r} is no attribute of organizations: `{OF_ORGANIZATION}` and a name without dots.")
 
 
 def _check_members(value: Any, known: frozenset[str], what: str) -> None:

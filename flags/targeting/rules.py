@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from flags.evaluation.rollout import BUCKETS
-from flags.targeting.attributes import TARGETING_KEY, Attributes, getter
-from flags.targeting.operators import OPERATORS, Test, WrongValue
+from flags.targeting.attributes import NO_ATTRIBUTES, TARGETING_KEY, Attributes, getter, name_of_organization
+from flags.targeting.operators import OPERATORS, WrongValue
 
 IN_SUBTREE, LEVEL = "inSubtree", "level"
 IN_SEGMENT = "inSegment"
@@ -27,7 +27,31 @@ ORGANIZATION, ANCESTOR = "organization", "ancestor"
 BUCKETS_OF_ONE_PER_CENT = BUCKETS // 100
 Keys = Sequence[str]
 """The keys of the organizations on a path, root first; empty if the evaluation has no organization."""
-ClauseTest = Callable[[Attributes, str, Keys], bool]
+
+
+class Place(Protocol):
+    """Where in the tree an evaluation takes place: the path, and the attributes of the organization."""
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes of the organization by name, without `org.`; those that it inherits are among them."""
+
+
+class PlaceOf(NamedTuple):
+    """A place that is made of its parts."""
+
+    keys: Keys = ()
+    attributes: Attributes = NO_ATTRIBUTES
+    attribute_sources: Mapping[str, str] = {}
+    """The key of the organization from which each attribute comes."""
+
+
+NOWHERE = PlaceOf()
+"""The place of an evaluation without an organization."""
+ClauseTest = Callable[[Attributes, str, Place], bool]
 
 
 @dataclass(frozen=True)
@@ -49,19 +73,35 @@ class Clause:
         """The attributes of the context that the clause reads, without the targeting key."""
         if self.op == IN_SEGMENT:
             return {name for segment in self.segments for name in segment.reads}
-        return set() if self.op in OF_THE_TREE or self.attribute == TARGETING_KEY else {self.attribute}
+        return set() if self._is_of_place or self.attribute == TARGETING_KEY else {self.attribute}
+
+    @property
+    def reads_of_organization(self) -> set[str]:
+        """The names of the attributes of organizations that the clause reads."""
+        if self.op == IN_SEGMENT:
+            return {name for segment in self.segments for name in segment.reads_of_organization}
+        return {self.own_name} - {""}
+
+    @property
+    def own_name(self) -> str:
+        """The name of the organization's attribute that the clause compares; empty if it compares something else."""
+        return "" if self.op in OF_THE_TREE else name_of_organization(self.attribute)
+
+    @property
+    def _is_of_place(self) -> bool:
+        return self.op in OF_THE_TREE or bool(self.own_name)
 
     @property
     def depends_on_user(self) -> bool:
         """Whether it can say something else to two users of one organization."""
         if self.op == IN_SEGMENT:
             return any(segment.depends_on_user for segment in self.segments)
-        return self.op not in OF_THE_TREE
+        return not self._is_of_place
 
     @property
     def asks_for_path(self) -> bool:
-        """Whether it depends on the keys of the organizations above."""
-        return self.op in OF_THE_TREE or any(segment.asks_for_path for segment in self.segments)
+        """Whether it depends on the organizations above: on their keys, or on attributes that come from them."""
+        return self._is_of_place or any(segment.asks_for_path for segment in self.segments)
 
     @cached_property
     def why_never(self) -> str:
@@ -80,14 +120,16 @@ class Clause:
             return f"A value is not {error}."
         return ""
 
-    def compared(self, attributes: Attributes, targeting_key: str, keys: Keys) -> Any:
+    def compared(self, attributes: Attributes, targeting_key: str, place: Place) -> Any:
         """Return the value that the clause looks at; None if there is none."""
         if self.op == IN_SUBTREE:
-            return list(keys) or None
+            return list(place.keys) or None
         if self.op == LEVEL:
-            return len(keys) - 1 if keys else None
+            return len(place.keys) - 1 if place.keys else None
+        if self.own_name:
+            return place.attributes.get(self.own_name)
         if self.op == IN_SEGMENT:
-            return [segment.key for segment in self.segments if segment.test(attributes, targeting_key, keys)]
+            return [segment.key for segment in self.segments if segment.test(attributes, targeting_key, place)]
         if self.attribute == TARGETING_KEY:
             return targeting_key or None
         return getter(self.attribute)(attributes)
@@ -97,33 +139,44 @@ class Clause:
         """The function that says whether the clause matches."""
         negate = self.negate
         if self.why_never:
-            return lambda attributes, targeting_key, keys: False
+            return lambda attributes, targeting_key, place: False
         if self.op == IN_SUBTREE:
             tops = frozenset(self.values)
-            return lambda attributes, targeting_key, keys: bool(keys) and tops.isdisjoint(keys) is negate
+            return lambda attributes, targeting_key, place: bool(place.keys) and tops.isdisjoint(place.keys) is negate
         if self.op == LEVEL:
             levels = frozenset(self.values)
-            return lambda attributes, targeting_key, keys: bool(keys) and (len(keys) - 1 in levels) is not negate
+            return lambda attributes, targeting_key, place: (
+                bool(place.keys) and (len(place.keys) - 1 in levels) is not negate
+            )
         if self.op == IN_SEGMENT:
             tests = tuple(segment.test for segment in self.segments)
-            return lambda attributes, targeting_key, keys: (
-                any(test(attributes, targeting_key, keys) for test in tests) is not negate
+            return lambda attributes, targeting_key, place: (
+                any(test(attributes, targeting_key, place) for test in tests) is not negate
             )
-        if self.op == "exists":
-            read = getter(self.attribute)
-            if self.attribute == TARGETING_KEY:
-                return lambda attributes, targeting_key, keys: bool(targeting_key) is not negate
-            return lambda attributes, targeting_key, keys: (read(attributes) is not None) is not negate
-        return self._compared_test(OPERATORS[self.op].prepare(self.values, self.ignore_case))
+        if self.attribute == TARGETING_KEY:
+            return self._test_of_targeting_key()
+        if not self.own_name:
+            return self._test_of_attribute(self.attribute)
+        own = self._test_of_attribute(self.own_name)
+        return lambda attributes, targeting_key, place: own(place.attributes, targeting_key, place)
 
-    def _compared_test(self, test: Test) -> ClauseTest:
-        """The same for an operator that compares an attribute."""
-        name, negate = self.attribute, self.negate
-        if name == TARGETING_KEY:
-            return lambda attributes, targeting_key, keys: bool(targeting_key) and test(targeting_key) is not negate
+    def _test_of_targeting_key(self) -> ClauseTest:
+        negate = self.negate
+        if self.op == "exists":
+            return lambda attributes, targeting_key, place: bool(targeting_key) is not negate
+        test = OPERATORS[self.op].prepare(self.values, self.ignore_case)
+        return lambda attributes, targeting_key, place: bool(targeting_key) and test(targeting_key) is not negate
+
+    def _test_of_attribute(self, name: str) -> ClauseTest:
+        """The test of the attribute with this name, wherever the attributes come from."""
+        negate = self.negate
+        if self.op == "exists":
+            get = getter(name)
+            return lambda attributes, targeting_key, place: (get(attributes) is not None) is not negate
+        test = OPERATORS[self.op].prepare(self.values, self.ignore_case)
         read = getter(name) if "." in name else None
 
-        def compare(attributes: Attributes, targeting_key: str, keys: Keys) -> bool:
+        def compare(attributes: Attributes, targeting_key: str, place: Place) -> bool:
             value = attributes.get(name) if read is None else read(attributes)
             if value is None:
                 return False
@@ -162,14 +215,14 @@ class EvaluatedSegment:
         included, excluded = frozenset(self.included), frozenset(self.excluded)
         rules = tuple(tuple(clause.test for clause in rule.clauses) for rule in self.rules)
 
-        def is_in(attributes: Attributes, targeting_key: str, keys: Keys) -> bool:
+        def is_in(attributes: Attributes, targeting_key: str, place: Place) -> bool:
             if targeting_key in included:
                 return True
             if targeting_key in excluded:
                 return False
             for tests in rules:
                 for test in tests:
-                    if not test(attributes, targeting_key, keys):
+                    if not test(attributes, targeting_key, place):
                         break
                 else:
                     return True
@@ -183,13 +236,18 @@ class EvaluatedSegment:
         return {name for clause in self._clauses for name in clause.reads}
 
     @property
+    def reads_of_organization(self) -> set[str]:
+        """The names of the attributes of organizations that its rules read."""
+        return {name for clause in self._clauses for name in clause.reads_of_organization}
+
+    @property
     def depends_on_user(self) -> bool:
         """Whether two users of one organization can differ."""
         return bool(self.included or self.excluded) or any(clause.depends_on_user for clause in self._clauses)
 
     @property
     def asks_for_path(self) -> bool:
-        """Whether it depends on the keys of the organizations above."""
+        """Whether it depends on the organizations above: on their keys, or on attributes that come from them."""
         return any(clause.asks_for_path for clause in self._clauses)
 
     @property
@@ -211,16 +269,29 @@ class RuleRollout:
     @property
     def reads(self) -> str:
         """The attribute of the context that the rollout reads. Empty if it reads none, or the targeting key."""
-        return "" if self.by in (TARGETING_KEY, ORGANIZATION, ANCESTOR) else self.by
+        return "" if self.is_of_place or self.by == TARGETING_KEY else self.by
 
-    def unit(self, attributes: Attributes, targeting_key: str, keys: Keys) -> str:
+    @property
+    def own_name(self) -> str:
+        """The name of the organization's attribute that the rollout counts. Empty if it counts something else."""
+        return name_of_organization(self.by)
+
+    @property
+    def is_of_place(self) -> bool:
+        """Whether it counts organizations, or an attribute of theirs: all users of one organization are one unit."""
+        return self.by in (ORGANIZATION, ANCESTOR) or bool(self.own_name)
+
+    def unit(self, attributes: Attributes, targeting_key: str, place: Place) -> str:
         """Return the unit that is counted; empty if there is none, so that the rule does not match."""
         if self.by == TARGETING_KEY:
             return targeting_key
         if self.by in (ORGANIZATION, ANCESTOR):
+            keys = place.keys
             if not keys:
                 return ""
             return keys[-1] if self.level is None or self.level >= len(keys) else keys[self.level]
+        if self.own_name:
+            return unit_of(place.attributes.get(self.own_name))
         return unit_of(getter(self.by)(attributes))
 
 
@@ -244,9 +315,9 @@ class TargetingRule:
     rollout: RuleRollout | None = None
     variant: str = ""
 
-    def matches(self, attributes: Attributes, targeting_key: str, keys: Keys) -> bool:
+    def matches(self, attributes: Attributes, targeting_key: str, place: Place) -> bool:
         """Return whether all clauses match."""
-        return all(clause.test(attributes, targeting_key, keys) for clause in self.clauses)
+        return all(clause.test(attributes, targeting_key, place) for clause in self.clauses)
 
     @property
     def reads(self) -> set[str]:
@@ -255,20 +326,26 @@ class TargetingRule:
         return (names | {self.rollout.reads if self.rollout else ""}) - {""}
 
     @property
+    def reads_of_organization(self) -> set[str]:
+        """The names of the attributes of organizations on which the rule depends."""
+        names = {name for clause in self.clauses for name in clause.reads_of_organization}
+        return (names | {self.rollout.own_name if self.rollout else ""}) - {""}
+
+    @property
     def depends_on_user(self) -> bool:
         """Whether it can say something else to two users of one organization."""
-        by_user = self.rollout is not None and self.rollout.by not in (ORGANIZATION, ANCESTOR)
+        by_user = self.rollout is not None and not self.rollout.is_of_place
         return by_user or any(clause.depends_on_user for clause in self.clauses)
 
     @property
     def asks_for_path(self) -> bool:
-        """Whether it depends on the keys of the organizations above."""
-        by_ancestor = self.rollout is not None and self.rollout.by == ANCESTOR
-        return by_ancestor or any(clause.asks_for_path for clause in self.clauses)
+        """Whether it depends on the organizations above: on their keys, or on attributes that come from them."""
+        by_place = self.rollout is not None and self.rollout.by != ORGANIZATION and self.rollout.is_of_place
+        return by_place or any(clause.asks_for_path for clause in self.clauses)
 
-    def can_match(self, keys: Keys) -> bool:
+    def can_match(self, place: Place) -> bool:
         """Return whether it matches some user of an organization, as far as the place in the tree decides."""
-        return all(clause.test({}, "", keys) for clause in self.clauses if not clause.depends_on_user)
+        return all(clause.test({}, "", place) for clause in self.clauses if not clause.depends_on_user)
 
 
 def unit_bytes(unit: str) -> bytes:

@@ -366,6 +366,7 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     ),
     "key.revoke": "revoked the access key {subject}",
     "key.rotate": "gave the access key {subject} the successor {successor}",
+    "organization.attributes": lambda entry: f"changed the attributes of {{subject}}: {_changed_names(entry)}",
     "organization.create": _created,
     "organization.delete": _deleted,
     "organization.move": _moved,

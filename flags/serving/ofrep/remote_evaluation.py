@@ -129,7 +129,8 @@ class RemoteEvaluation:
     ) -> tuple[OrganizationSnapshot, DefinitionSet]:
         """The organization and the definitions; after an event with all that is committed, as the event comes once."""
         is_up_to_date = not after_event or self._is_up_to_date()
+        definitions = self._cache.definitions()  # before the snapshot, which then has what their rules read
         snapshot = snapshot_for(self._cache, caller, route.organization, context)
         if is_up_to_date:
-            return snapshot, self._cache.definitions()
+            return snapshot, definitions
         return self._cache.refresh(snapshot)

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue
 from flags.evaluation.reasons import Unit
+from flags.serving.held_attributes import InternedAttributes
+from flags.serving.organization_snapshot import OrganizationSnapshot
+from flags.serving.packed_states import InternedStates
 from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule
 from flags.targeting.segments import Segments
 from flags.values.types import FlagType
@@ -26,11 +29,19 @@ ATTRIBUTES = {
     "age": [17, 18, 18.5, "18", True],
     "app": ["1.4.2", "v2", "2.0.0-rc.1", "x", 2],
     "company": [{"size": 5}, {"size": None}, "acme", {}],
+    "org": [{"plan": "pro", "seats": 99}, "org"],
+    "org.plan": ["pro"],
 }
+OF_ORGANIZATIONS: dict[str, list[Any]] = {
+    "plan": ["pro", "free", 1, True, ["free", "pro"]],
+    "seats": [3, 18, 18.5, "18"],
+}
+"""The attributes that an organization may have."""
 CLAUSES: list[tuple[str, str, list[Any]]] = [
     ("plan", "in", ["pro", 1, True]), ("plan", "contains", ["R"]), ("plan", "exists", []), ("age", "gte", [18]),
     ("age", "lt", [3, 18]), ("app", "semverLt", ["2.0.0"]), ("company.size", "gt", [1]),
-    ("targetingKey", "in", ["ann"]),
+    ("targetingKey", "in", ["ann"]), ("org.plan", "in", ["pro", 1, True]), ("org.plan", "exists", []),
+    ("org.seats", "gte", [18]), ("org.plan.name", "exists", []), ("org.nothing", "exists", []),
     ("", "inSubtree", ["org-10", "org-11"]), ("", "inSubtree", ["elsewhere"]), ("", "level", [0, 2]),
     ("plan", "of a later version", ["pro"]),
 ]  # fmt: skip
@@ -89,7 +100,7 @@ def targeting_rules(draw: st.DrawFn) -> TargetingRule:
     rule_id = f"rule-{draw(st.integers(1, 9))}"
     if draw(st.booleans()):
         return TargetingRule(rule_id, own, draw(st.booleans()), variant=draw(st.sampled_from(VARIANTS)))
-    by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere"]))
+    by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere", "org.plan", "org.seats"]))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
     return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level))
 
@@ -147,7 +158,17 @@ def places(draw: st.DrawFn) -> OrganizationContext:
                 variant,
                 CUSTOM.get(variant),
             )
-    return OrganizationContext(ids, tuple(f"org-{one}" for one in ids), states)
+    held = {name: st.sampled_from(values) for name, values in OF_ORGANIZATIONS.items()}
+    attributes = draw(st.fixed_dictionaries({}, optional=held)) if ids else {}
+    return OrganizationContext(ids, tuple(f"org-{one}" for one in ids), states, attributes)
+
+
+def snapshot_of(place: OrganizationContext) -> OrganizationSnapshot:
+    """The same as the evaluation cache keeps it."""
+    custom = {state.variant: state.custom for state in place.states.values() if state.custom is not None}
+    states = InternedStates().of(columns_of(place.states.values()), custom)
+    attributes = InternedAttributes().of(place.attributes)
+    return OrganizationSnapshot(place.ids, place.keys, states, 0, attributes=attributes)
 
 
 contexts = st.builds(

@@ -20,10 +20,9 @@ from flags.serving.bulk_evaluation import BulkEvaluation
 from flags.serving.compiled_rules import FixedRules, PrerequisiteRules
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
-from flags.serving.packed_states import InternedStates
 from flags.serving.resolution import FailedResolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
-from flags.tests.evaluation.evaluating import KEYS, columns_of, contexts, definitions, places
+from flags.tests.evaluation.evaluating import KEYS, contexts, definitions, places, snapshot_of
 from flags.tests.states.plain_reading import Untold, serves, verdicts
 from flags.values.types import FlagType
 from flagsite.core.errors import FlagsiteError
@@ -61,9 +60,7 @@ def entries(
 def test_answers_made_ready_say_what_evaluate_says(
     flags: dict[str, Definition], place: OrganizationContext, context: EvaluationContext
 ) -> None:
-    custom = {state.variant: state.custom for state in place.states.values() if state.custom is not None}
-    states = InternedStates().of(columns_of(place.states.values()), custom)
-    snapshot = OrganizationSnapshot(place.ids, place.keys, states, 0)
+    snapshot = snapshot_of(place)
     environments = frozenset(name for one in flags.values() for name in one.environments)
     compiled = DefinitionSet(flags, b"", environments).compiled_flags(snapshot.states, context.environment or "")
     user = context.targeting_key or ""

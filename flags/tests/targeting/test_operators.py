@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.targeting.operators import OPERATORS
-from flags.targeting.rules import Clause, RuleRollout, TargetingRule, rules_of
+from flags.targeting.rules import NOWHERE, Clause, PlaceOf, RuleRollout, TargetingRule, rules_of
 from flags.targeting.versions import version_of
 
 TEXT = st.text("a1.-:/T\ud83dü", max_size=8)
@@ -24,7 +24,7 @@ EVERY_JSON = st.recursive(
 
 def says(value: Any, op: str, *values: Any, ignore_case: bool = False, negate: bool = False) -> bool:
     clause = Clause("a", op, values, negate=negate, ignore_case=ignore_case)
-    return clause.test({"a": value}, "", ())
+    return clause.test({"a": value}, "", NOWHERE)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_missing_or_null_attribute_does_not_match_negated_or_not(op: str) -> N
     value = values.get(op, "2" if op.startswith("semver") or (op in OPERATORS and OPERATORS[op].takes_case) else 2)
     for attributes, negate in itertools.product(({}, {"a": None}, {"b": 1}), (False, True)):
         clause = Clause("a", op, () if op == "exists" else (value,), negate=negate)
-        assert clause.test(attributes, "", ()) is (op == "exists" and negate)
+        assert clause.test(attributes, "", NOWHERE) is (op == "exists" and negate)
 
 
 def test_an_unknown_operator_and_a_broken_value_match_nobody_and_say_why() -> None:
@@ -106,7 +106,7 @@ def test_an_unknown_operator_and_a_broken_value_match_nobody_and_say_why() -> No
     ):
         for negate in (False, True):
             made = Clause("a", clause.op, clause.values, negate=negate)
-            assert not made.test({"a": "b"}, "", ())
+            assert not made.test({"a": "b"}, "", NOWHERE)
             assert made.why_never.startswith(why)
 
 
@@ -119,14 +119,14 @@ def test_ignore_case_compares_texts_in_any_case() -> None:
 
 def test_a_path_with_dots_reads_a_member_of_an_object_and_the_whole_name_counts_first() -> None:
     clause = Clause("company.size", "gt", (10,))
-    assert clause.test({"company": {"size": 11}}, "", ())
-    assert not clause.test({"company": {"size": 11}, "company.size": 3}, "", ())
-    assert not clause.test({"company": "acme"}, "", ())
-    assert not clause.test({"company": None}, "", ())
+    assert clause.test({"company": {"size": 11}}, "", NOWHERE)
+    assert not clause.test({"company": {"size": 11}, "company.size": 3}, "", NOWHERE)
+    assert not clause.test({"company": "acme"}, "", NOWHERE)
+    assert not clause.test({"company": None}, "", NOWHERE)
 
 
 def test_the_tree_is_asked_without_an_attribute_and_never_matches_without_an_organization() -> None:
-    path = ("acme", "north", "oslo")
+    path = PlaceOf(("acme", "north", "oslo"))
     for clause, matches in (
         (Clause("", "inSubtree", ("north",)), True),
         (Clause("", "inSubtree", ("oslo", "south")), True),
@@ -136,14 +136,14 @@ def test_the_tree_is_asked_without_an_attribute_and_never_matches_without_an_org
     ):
         negated = Clause("", clause.op, clause.values, negate=True)
         assert (clause.test({}, "", path), negated.test({}, "", path)) == (matches, not matches)
-        assert not clause.test({}, "", ())
-        assert not negated.test({}, "", ())
+        assert not clause.test({}, "", NOWHERE)
+        assert not negated.test({}, "", NOWHERE)
 
 
 def test_the_targeting_key_is_an_attribute() -> None:
-    assert Clause("targetingKey", "startsWith", ("ann",)).test({"targetingKey": "bob"}, "anna", ())
-    assert not Clause("targetingKey", "exists").test({}, "", ())
-    assert Clause("targetingKey", "exists", negate=True).test({}, "", ())
+    assert Clause("targetingKey", "startsWith", ("ann",)).test({"targetingKey": "bob"}, "anna", NOWHERE)
+    assert not Clause("targetingKey", "exists").test({}, "", NOWHERE)
+    assert Clause("targetingKey", "exists", negate=True).test({}, "", NOWHERE)
 
 
 def test_times_of_python_code_compare_too() -> None:
@@ -155,14 +155,14 @@ def test_times_of_python_code_compare_too() -> None:
 def test_no_value_of_an_attribute_raises(value: Any, op: str) -> None:
     values = {"before": "2026-01-01T00:00Z", "after": "2026-01-01T00:00Z", "inCidr": "10.0.0.0/8", "matches": "a+"}
     given_ = values.get(op, "1.0" if op.startswith("semver") else "a" if OPERATORS[op].takes_case else 1)
-    assert Clause("a", op, (given_,)).test({"a": value}, "", ()) in (True, False)
+    assert Clause("a", op, (given_,)).test({"a": value}, "", NOWHERE) in (True, False)
 
 
 @given(EVERY_JSON)
 def test_nothing_in_a_stored_definition_raises(content: Any) -> None:
     for wrapped in (content, [content], [{"clauses": [content], "serve": content}], [{"clauses": content}]):
         for rule in rules_of(wrapped):
-            assert rule.matches({"a": 1}, "u", ("acme",)) in (True, False)
+            assert rule.matches({"a": 1}, "u", PlaceOf(("acme",))) in (True, False)
 
 
 VERSIONS = [
@@ -181,7 +181,7 @@ def test_versions_are_in_the_order_of_semantic_versioning() -> None:
 def test_an_attribute_is_a_unit_of_a_rollout_if_it_is_a_text_or_a_whole_number() -> None:
     rollout = RuleRollout(50_000, by="company")
     values: list[Any] = ["acme", 7, "7", True, 7.5, None, {}, ""]
-    units = [rollout.unit({"company": value}, "u", ("acme",)) for value in values]
+    units = [rollout.unit({"company": value}, "u", PlaceOf(("acme",))) for value in values]
     assert units == ["acme", "7", "7", "", "", "", "", ""]
 
 
@@ -191,4 +191,4 @@ def test_a_rule_says_what_it_reads_and_whether_users_of_one_organization_differ(
     by_organization = TargetingRule("r", of_tree.clauses, None, RuleRollout(1, "organization"))
     assert (of_tree.reads, of_user.reads, by_organization.reads) == (set(), {"plan", "x"}, set())
     assert [rule.depends_on_user for rule in (of_tree, of_user, by_organization)] == [False, True, False]
-    assert (of_user.can_match(("acme", "north")), of_user.can_match(("acme",))) == (True, False)
+    assert (of_user.can_match(PlaceOf(("acme", "north"))), of_user.can_match(PlaceOf(("acme",)))) == (True, False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule, segment_rules_of
+from flags.targeting.rules import NOWHERE, Clause, EvaluatedSegment, PlaceOf, RuleRollout, SegmentRule, TargetingRule, segment_rules_of
 from flags.targeting.segments import Segments, keys_named_in
 from flags.targeting.traces import lines_of, traces_of
 from flags.tests.evaluation.evaluating import ATTRIBUTES, USERS, clauses, segments
@@ -49,35 +49,35 @@ BETA = segment("beta", PRO, NORTH, included=("ann", "both"), excluded=("bob", "b
 def test_included_keys_count_before_excluded_ones_and_these_before_rules(
     attributes: dict[str, Any], user: str, keys: tuple[str, ...], *, is_in: bool
 ) -> None:
-    assert asking("beta", among=[BETA]).test(attributes, user, keys) is is_in
-    assert asking("beta", negate=True, among=[BETA]).test(attributes, user, keys) is not is_in
+    assert asking("beta", among=[BETA]).test(attributes, user, PlaceOf(keys)) is is_in
+    assert asking("beta", negate=True, among=[BETA]).test(attributes, user, PlaceOf(keys)) is not is_in
 
 
 def test_a_segment_that_does_not_exist_matches_nobody_negated_or_not() -> None:
     for negate in (False, True):
         alone = asking("gone", negate=negate, among=[BETA])
-        assert not alone.test({"plan": "pro"}, "ann", ())
+        assert not alone.test({"plan": "pro"}, "ann", NOWHERE)
         assert alone.why_never == "There is no segment 'gone'."
-    assert asking("gone", "beta", among=[BETA]).test({}, "ann", ()), "the other one counts"
-    assert not asking("gone", "beta", negate=True, among=[BETA]).test({}, "cleo", ())
+    assert asking("gone", "beta", among=[BETA]).test({}, "ann", NOWHERE), "the other one counts"
+    assert not asking("gone", "beta", negate=True, among=[BETA]).test({}, "cleo", NOWHERE)
 
 
 def test_one_of_several_segments_is_enough() -> None:
     among = [BETA, segment("staff", included=("zoe",))]
-    assert asking("beta", "staff", among=among).test({}, "zoe", ())
-    assert not asking("beta", "staff", negate=True, among=among).test({}, "zoe", ())
-    assert asking("beta", "staff", negate=True, among=among).test({}, "cleo", ())
+    assert asking("beta", "staff", among=among).test({}, "zoe", NOWHERE)
+    assert not asking("beta", "staff", negate=True, among=among).test({}, "zoe", NOWHERE)
+    assert asking("beta", "staff", negate=True, among=among).test({}, "cleo", NOWHERE)
 
 
 def test_a_segment_may_name_segments() -> None:
     among = [segment("a", Clause("", "inSegment", ("b",))), segment("b", Clause("", "inSegment", ("beta",))), BETA]
-    assert asking("a", among=among).test({}, "ann", ())
-    assert not asking("a", among=among).test({}, "bob", ())
+    assert asking("a", among=among).test({}, "ann", NOWHERE)
+    assert not asking("a", among=among).test({}, "bob", NOWHERE)
 
 
 def test_a_stored_circle_ends_and_matches_nobody() -> None:
     among = [segment("a", Clause("", "inSegment", ("b",))), segment("b", Clause("", "inSegment", ("a",)))]
-    assert not asking("a", among=among).test({}, "ann", ())
+    assert not asking("a", among=among).test({}, "ann", NOWHERE)
 
 
 def test_a_clause_reads_what_the_rules_of_its_segments_read() -> None:
@@ -93,7 +93,7 @@ def test_a_clause_reads_what_the_rules_of_its_segments_read() -> None:
 def test_a_rule_that_asks_only_for_places_is_decided_without_a_user() -> None:
     clause = asking("places", among=[segment("places", NORTH)])
     rule = TargetingRule("one", (clause, PRO), None, RuleRollout(1, "organization"))
-    assert (rule.can_match(("north",)), rule.can_match(("south",))) == (True, False)
+    assert (rule.can_match(PlaceOf(("north",))), rule.can_match(PlaceOf(("south",)))) == (True, False)
 
 
 def test_a_segment_is_another_one_for_the_cache_when_its_revision_is() -> None:
@@ -105,7 +105,7 @@ def test_a_segment_is_another_one_for_the_cache_when_its_revision_is() -> None:
 def test_the_trace_shows_what_the_rules_of_the_segment_compared() -> None:
     outer = segment("outer", Clause("", "inSegment", ("beta",)))
     rule = TargetingRule("one", (asking("outer", among=[outer, BETA]),), enabled=True)
-    (trace,) = traces_of([rule], {"plan": "free"}, "cleo", ("root", "north"))
+    (trace,) = traces_of([rule], {"plan": "free"}, "cleo", PlaceOf(("root", "north")))
     (clause,) = trace.clauses
     assert (clause.op, clause.compared, clause.matches) == ("inSegment", ["outer"], True)
     assert clause.why == 'The user is in the segment "outer": in ["outer"] matches.'
@@ -114,7 +114,7 @@ def test_the_trace_shows_what_the_rules_of_the_segment_compared() -> None:
     (of_beta,) = of_outer.rules[0].clauses[0].segments
     assert [(each.id, each.matches) for each in of_beta.rules] == [("rule-1", False), ("rule-2", True)]
     assert of_beta.rules[0].clauses[0].compared == "free"
-    (listed,) = traces_of([rule], {}, "bob", ())[0].clauses[0].segments[0].rules[0].clauses[0].segments
+    (listed,) = traces_of([rule], {}, "bob", NOWHERE)[0].clauses[0].segments[0].rules[0].clauses[0].segments
     assert (listed.why, listed.rules) == ("The targeting key is one of the excluded keys.", [])
     assert lines_of(trace.clauses) == [
         'The user is in the segment "outer": in ["outer"] matches.',
@@ -140,11 +140,11 @@ def test_the_trace_of_a_clause_says_what_the_clause_says(
     known: Segments, clause: Clause, attributes: dict[str, Any], user: str, keys: tuple[str, ...]
 ) -> None:
     (resolved,) = known.resolved([TargetingRule("one", (clause,), enabled=True)])
-    (trace,) = traces_of([resolved], attributes, user, keys)
-    assert trace.matches is resolved.matches(attributes, user, keys)
+    (trace,) = traces_of([resolved], attributes, user, PlaceOf(keys))
+    assert trace.matches is resolved.matches(attributes, user, PlaceOf(keys))
     segments_of_clause = {segment.key: segment for segment in resolved.clauses[0].segments}
     for each in trace.clauses[0].segments:
-        assert each.matches is segments_of_clause[each.key].test(attributes, user, keys)
+        assert each.matches is segments_of_clause[each.key].test(attributes, user, PlaceOf(keys))
 
 
 def test_what_cannot_be_read_in_the_rules_of_a_segment_matches_nobody() -> None:
