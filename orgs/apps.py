@@ -8,7 +8,7 @@ class OrgsConfig(AppConfig):
     verbose_name = "Organizations"
 
     def ready(self) -> None:
-        """Connect the receiver that deletes access keys and attributes with their organization, and add figures to its page."""
+        """Let access keys and attributes be deleted with their organization, and add figures to its page."""
         from orgs.access.removal import remove_access  # noqa: PLC0415 - models are loaded only now
         from orgs.attributes.attribute_operations import remove_attributes  # noqa: PLC0415
         from orgs.tree import admin_sections, organization_figures  # noqa: PLC0415

@@ -6,4 +6,12 @@ from orgs.audit.models import AuditEntry
 from orgs.idempotency.models import IdempotentRequest
 from orgs.tree.models import Organization
 
-__all__ = ["AccessKey", "AccessKeyUse", "AuditEntry", "IdempotentRequest", "Organization", "OrganizationAttribute", "StaffScope"]
+__all__ = [
+    "AccessKey",
+    "AccessKeyUse",
+    "AuditEntry",
+    "IdempotentRequest",
+    "Organization",
+    "OrganizationAttribute",
+    "StaffScope",
+]

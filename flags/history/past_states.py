@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from flags.evaluation.context_loader import load_custom_values
+from flags.evaluation.context_loader import load_custom_values, organization_attributes_read, with_attributes
 from flags.evaluation.effective_value import EffectiveValues
-from flags.evaluation.context_loader import organization_attributes_read, with_attributes
 from flags.evaluation.engine import Definition, OrganizationContext, StateValue
 from flags.history.causes import Cause, causes
 from flags.history.moments import Moment

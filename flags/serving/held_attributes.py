@@ -22,7 +22,9 @@ class HeldAttributes(dict[str, Any]):
 
     __slots__ = ("__weakref__", "_interned_by", "content")
 
-    def __init__(self, values: Mapping[str, Any], content: bytes = b"", interned_by: InternedAttributes | None = None):
+    def __init__(
+        self, values: Mapping[str, Any], content: bytes = b"", interned_by: InternedAttributes | None = None
+    ) -> None:
         super().__init__(values)
         self.content = content
         self._interned_by = interned_by

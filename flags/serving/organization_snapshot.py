@@ -25,8 +25,8 @@ class OrganizationSnapshot:
     """
 
     __slots__ = (
-        "__weakref__", "attributes", "epoch", "ids", "is_named_by_id", "keys", "organization_id", "path_bytes", "position", "read_at",
-        "states", "steps", "used",
+        "__weakref__", "attributes", "epoch", "ids", "is_named_by_id", "keys", "organization_id", "path_bytes",
+        "position", "read_at", "states", "steps", "used",
     )  # fmt: skip
 
     def __init__(

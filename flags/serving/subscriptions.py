@@ -92,13 +92,9 @@ class Subscriptions:
             for one in tuple(self._below.get(event.organization_id, ())):
                 one.wake(recheck=True)
         elif isinstance(event, AttributeChanged):
-            for one in tuple(self._all):
-                if event.concerns(one.path):
-                    one.wake()
+            self._notify_of_attribute(event)
         elif isinstance(event, AccessKeyChanged):
-            for one in tuple(self._all):
-                if one.key_prefix == event.prefix:
-                    one.wake(changed=False, recheck=True)
+            self._notify_of_key(event)
         elif event is EverythingOf.DEFINITIONS:
             self._notify_of_definitions()
         else:
@@ -131,6 +127,16 @@ class Subscriptions:
         for one in tuple(self._below.get(event.root_id, ())):
             if event.after < one.path[-1] <= event.last and (for_clients or not one.is_client):
                 one.wake()
+
+    def _notify_of_attribute(self, event: AttributeChanged) -> None:
+        for one in tuple(self._all):
+            if event.concerns(one.path):
+                one.wake()
+
+    def _notify_of_key(self, event: AccessKeyChanged) -> None:
+        for one in tuple(self._all):
+            if one.key_prefix == event.prefix:
+                one.wake(changed=False, recheck=True)
 
     def _notify_of_definitions(self) -> None:
         for_clients = self._reload_client_flags()

@@ -176,7 +176,9 @@ def _unit(value: Mapping[str, Any]) -> dict[str, Any]:
 def _check_own_name(attribute: str) -> None:
     """Check the name of an attribute of organizations, in a clause or as the unit of a rollout."""
     if attribute.startswith(OF_ORGANIZATION) and NAME.fullmatch(name_of_organization(attribute)) is None:
-        raise _Wrong(f"{attribute[:100]!r} is no attribute of organizations: `{OF_ORGANIZATION}` and a name without dots.")
+        raise _Wrong(
+            f"{attribute[:100]!r} is no attribute of organizations: `{OF_ORGANIZATION}` and a name without dots."
+        )
 
 
 def _check_members(value: Any, known: frozenset[str], what: str) -> None:

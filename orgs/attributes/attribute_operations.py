@@ -114,7 +114,7 @@ def change(
             with connection.cursor() as cursor:
                 cursor.execute(WRITE, {"organization": organization_id, "names": list(written), "values": texts})
         names = sorted(gone | written.keys())
-        details = {
+        details: dict[str, Any] = {
             when: {name: state[name] for name in names if name in state}
             for when, state in (("before", before), ("after", after))
         }

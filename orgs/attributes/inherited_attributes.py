@@ -10,10 +10,10 @@ from django.db import connection
 
 NEAREST = """
 SELECT DISTINCT ON (attribute.name) attribute.name, attribute.value, attribute.organization_id
-  FROM unnest(%(path)s::bigint[]) WITH ORDINALITY AS place (organization_id, depth)
+  FROM unnest(%(path)s::bigint[]) WITH ORDINALITY AS place (organization_id, level)
   JOIN orgs_organizationattribute attribute USING (organization_id)
  WHERE %(names)s::text[] IS NULL OR attribute.name = ANY(%(names)s)
- ORDER BY attribute.name, place.depth DESC
+ ORDER BY attribute.name, place.level DESC
 """
 
 

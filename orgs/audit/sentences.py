@@ -221,7 +221,7 @@ def _changed_names(entry: AuditEntry) -> str:
     """The names of the values that differ between before and after."""
     before, after = entry.details.get("before"), entry.details.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
-        return _values({name: None for name in {**before, **after} if before.get(name) != after.get(name)})
+        return _values({name: None for name in {**before, **after} if before.get(name, ...) != after.get(name, ...)})
     return _values(after)
 
 

@@ -24,7 +24,7 @@ ENVIRONMENTS = ["production", "staging"]
 PERCENT = st.one_of(st.sampled_from([0, 100_000]), st.integers(0, 100_000))
 
 
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, list[Any]] = {
     "plan": ["pro", "free", 1, True, None, ["free", "pro"], "1"],
     "age": [17, 18, 18.5, "18", True],
     "app": ["1.4.2", "v2", "2.0.0-rc.1", "x", 2],
