@@ -142,12 +142,17 @@ def _holds(clause: Clause, place: OrganizationContext, context: EvaluationContex
         company = context.attributes.get("company")
         value = company.get("size") if isinstance(company, dict) else None
     else:
-        value = context.attributes.get(clause.attribute)
+        value = _attribute(clause.attribute, place, context)
     if clause.op == "exists":
         return (value is not None) != clause.negate
     if value is None or clause.op not in COMPARED:
         return False
     return any(COMPARED[clause.op](one) for one in (value if isinstance(value, list) else [value])) != clause.negate
+
+
+def _attribute(name: str, place: OrganizationContext, context: EvaluationContext) -> Any:
+    """That of the organization if the name begins with `org.`, and else that of the request."""
+    return place.attributes.get(name[4:]) if name.startswith("org.") else context.attributes.get(name)
 
 
 def _number(value: Any) -> bool:
@@ -171,7 +176,7 @@ def _unit(rollout: RuleRollout, place: OrganizationContext, context: EvaluationC
     if rollout.by in ("organization", "ancestor"):
         deepest = len(place.keys) - 1
         return place.keys[deepest if rollout.level is None else min(rollout.level, deepest)] if place.keys else ""
-    value = context.attributes.get(rollout.by)
+    value = _attribute(rollout.by, place, context)
     return str(value) if type(value) in (int, str) else ""
 
 
