@@ -67,6 +67,10 @@ class FlagTypeImmutable(FlagsiteError):
     """The type of a flag cannot be changed."""
 
 
+class VariantInUse(FlagsiteError):
+    """A variant cannot be removed while a setting, a targeting rule, a scheduled change or the definition uses it."""
+
+
 class FlagLocked(FlagsiteError):
     """The flag is locked for the organization by one above it."""
 

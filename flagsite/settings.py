@@ -358,7 +358,7 @@ SPECTACULAR_SETTINGS = {
         "EnqueueTrigger": "jobs.operations.enqueue.TRIGGER_CHOICES",
         "CheckResult": "flagsite.health.probes.PartResult",
         "EvaluationReason": "flags.evaluation.reasons.REASON_CHOICES",
-        "FlagType": "flags.manifest.serializers.TYPES",
+        "FlagType": "flags.values.types.TYPES",
         "WhyStale": "flags.insights.staleness.STALE_CAUSE_CHOICES",
     },
     "PATH_CONVERTER_OVERRIDES": {

@@ -42,7 +42,9 @@ from orgs.access.operator_admin import OperatorAdmin, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
-RARE = {AdminSection.TARGETING, AdminSection.BUCKETS}
+OF_JSON = ("environments", "targeting_rules", "variants", "value_schema")
+"""The fields that the page shows in words to who cannot change them."""
+RARE = {AdminSection.VALUES, AdminSection.TARGETING, AdminSection.BUCKETS}
 """The sections of the form that most flags do not need."""
 DEFINITION_TAB = "definition"
 """The value of the query parameter `tab` for the form."""
@@ -81,6 +83,16 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         """The targeting rules for who cannot change them, for the same reason."""
         return "; ".join(f"{rule_id}: {words}" for rule_id, words in flag_words.targeting_rules_in_words(flag))
 
+    @admin.display(description="variants")
+    def variants_in_words(self, flag: Flag) -> str:
+        """The variants for who cannot change them, for the same reason."""
+        return flag_words.variants_in_words(flag)
+
+    @admin.display(description="schema")
+    def value_schema_in_words(self, flag: Flag) -> str:
+        """The JSON Schema for who cannot change it, for the same reason."""
+        return flag_words.schema_in_words(flag)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and may_define(require_caller(request))
 
@@ -98,11 +110,11 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         return False  # a flag can have millions of flag states, so a job has to delete them
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["key", *RECORD] if obj else RECORD
+        return ["key", "type", *RECORD] if obj else RECORD
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        shown = {} if may_write else {name: f"{name}_in_words" for name in ("environments", "targeting_rules")}
+        shown = {} if may_write else {name: f"{name}_in_words" for name in OF_JSON}
         fieldsets: list[Any] = [
             (
                 section or None,

@@ -19,6 +19,7 @@ from flags.evaluation.engine import Definition
 from flags.states.effects import parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import count_organizations, settings_everywhere
+from flags.values.checks import canonical_json
 from flagsite.core.ids import MAX_ID
 
 BUCKETS = ("rollout_unit", "rollout_level", "salt", "hash_version")
@@ -156,11 +157,30 @@ def _differing(
         fraction, is_expected = _fraction(shares, before, after, group)
         if others and not any(stopped) and any(shares):  # the prerequisites may be off in some of them
             fraction, is_expected = 1.0, True
+        if _has_other_values(before, after, shares, stopped):
+            fraction, is_expected = 1.0, False
         if for_some and not group.locked and fraction < 1 and min(shares) < 1:  # for users there, if there are any
             fraction, is_expected = 1.0, True
         differing += count * fraction
         is_estimate |= bool(fraction) and (is_expected or needs or (has_rules and not group.locked))
     return round(differing), is_estimate
+
+
+def _has_other_values(
+    before: Mapping[str, Any], after: Mapping[str, Any], shares: Sequence[float], stopped: Sequence[bool]
+) -> bool:
+    """Return whether the value of the default variant is another where the flag is on, or that of the off variant."""
+    on = [_value_in(values, values["default_variant"]) for values in (before, after)]
+    off = [
+        "" if is_stopped else _value_in(values, values["off_variant"])
+        for values, is_stopped in zip((before, after), stopped, strict=True)
+    ]
+    return (on[0] != on[1] and max(shares) > 0) or (off[0] != off[1] and min(shares) < 1)
+
+
+def _value_in(values: Mapping[str, Any], key: str) -> str:
+    """Return the value of a variant as JSON; empty if there is none."""
+    return next((canonical_json(each["value"]) for each in values["variants"] if each["key"] == key), "")
 
 
 def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any]:

@@ -6,17 +6,16 @@ model and a spec here; CONTRIBUTING.md has the whole checklist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from rest_framework import serializers
 
 from flags.definitions import rules
+from flags.definitions.field_spec import AdminSection, BoundAccess, FieldSpec
 from flags.definitions.json_fields import (
     DistinctTexts,
     Environments,
@@ -24,6 +23,9 @@ from flags.definitions.json_fields import (
     TargetingRules,
     Texts,
     TrueOrFalse,
+    ValueSchema,
+    VariantKey,
+    Variants,
     WholeNumber,
 )
 from flags.definitions.models import FLAG_KEY, Flag
@@ -33,100 +35,25 @@ from flags.evaluation.rollout import threshold
 from flags.targeting.checks import normalized_rules
 from flags.targeting.rules import rules_of
 from flags.targeting.rules_schema import EXAMPLE_OF_RULES
+from flags.values.checks import canonical_json
+from flags.values.json_schema import check_schema
+from flags.values.stored_json import restored
+from flags.values.types import TYPES, FlagType
+from flags.values.variants import variants_of
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text
 
 HIDDEN_FROM_BOUND = "Null if your access key is bound to an organization."
 
 
-class BoundAccess(StrEnum):
-    """What a bound caller can read of a field."""
-
-    VALUE = "value"
-    NULL = "null"
-    """JSON has null instead of the value, and the flag's page leaves the field out."""
-    NOTHING = "nothing"
-    """JSON and the flag's page leave the field out."""
+def without_numbers(variants: Any) -> list[dict[str, Any]]:
+    """Return the variants of a definition as JSON has them. Their numbers stay inside."""
+    return [{"key": each["key"], "value": each["value"]} for each in variants]
 
 
-class AdminSection(StrEnum):
-    """The groups of fields on a flag's page of the admin site. The value is the heading."""
-
-    TOP = ""
-    ROLLOUT = "Rollout"
-    SEARCH = "Owner, search and clean-up"
-    TARGETING = "Exceptions from the values of organizations"
-    BUCKETS = "How the rollout counts"
-
-
-def unchanged(value: Any) -> Any:
-    """Return the value: the conversion of a field that needs no conversion."""
-    return value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSpec:
-    """One definition field: its names, its validator, and how each part of Flagsite uses it.
-
-    Conversions are not called for None, which has the same meaning everywhere.
-    """
-
-    name: str
-    """The name on the model `Flag`, in `values` of `flags.definitions.service`, and in forms."""
-    wire_name: str
-    """The name in JSON: in the API, in schedules and in the audit log."""
-    input: Callable[..., serializers.Field[Any, Any, Any, Any]]
-    """Creates the serializer field that reads the value from a request."""
-    output: Callable[..., serializers.Field[Any, Any, Any, Any]]
-    """Creates the serializer field that describes the value in an answer."""
-    example: Any
-    """An example in JSON, for the OpenAPI document."""
-    rule: Callable[[Any], None] | None = None
-    """The validator, which raises ValidationError. None if the lengths and choices of the model are enough."""
-    to_json: Callable[[Any], Any] = unchanged
-    """Converts the model's value to JSON, for the API and the audit log."""
-    is_kept_by_put: bool = False
-    """Whether a PUT without this field keeps the current value, instead of setting the default."""
-    normalized: Callable[[Any], Any] = unchanged
-    """Returns the form in which a definition keeps a value. Returns a value that the validator refuses as it is."""
-    is_schedulable: bool = False
-    from_json: Callable[[Any], Any] = unchanged
-    """Converts JSON, of a schedule or of history, to the model's value."""
-    bound_access: BoundAccess = BoundAccess.VALUE
-    section: AdminSection | None = None
-    """The section of the page with its input. None if the page has no input for it."""
-    evaluated_as: str = ""
-    """The attribute of `flags.evaluation.engine.Definition` with the value. Empty if evaluation does not read it."""
-    to_evaluation: Callable[[Any], Any] = unchanged
-    """Converts the model's value to this attribute. This conversion is called for None too."""
-
-    @property
-    def is_column(self) -> bool:
-        """Whether the field is a column of the flag's row. Prerequisites are rows of another table."""
-        return not Flag._meta.get_field(self.name).many_to_many
-
-    @property
-    def default(self) -> Any:
-        """The value of a new flag: the model's default."""
-        return Flag._meta.get_field(self.name).get_default() if self.is_column else []  # type: ignore[union-attr]
-
-    def check(self, value: Any) -> None:
-        """Check a value with the field's validator. Raises ValidationError."""
-        if self.rule is not None:
-            self.rule(value)
-
-    def value_from_json(self, value: Any) -> Any:
-        """Convert JSON, of a schedule or of history, to the model's value."""
-        return None if value is None else self.from_json(value)
-
-    def input_field(self) -> serializers.Field[Any, Any, Any, Any]:
-        """Return a new serializer field that reads the value from a request. It is optional."""
-        source = {} if self.wire_name == self.name else {"source": self.name}
-        return self.input(required=False, **source)
-
-    def output_field(self) -> serializers.Field[Any, Any, Any, Any]:
-        """Return a new serializer field that describes the value in an answer."""
-        return self.output(required=False) if self.bound_access is BoundAccess.NOTHING else self.output()
+def null_if_empty(text: str) -> str | None:
+    """Return null for an empty text."""
+    return text or None
 
 
 _SPECS = (
@@ -276,6 +203,70 @@ _SPECS = (
         to_evaluation=rules_of,
     ),
     FieldSpec(
+        name="type",
+        wire_name="type",
+        input=partial(serializers.ChoiceField, TYPES, help_text="The type of the values. It cannot be changed."),
+        output=partial(serializers.ChoiceField, TYPES),
+        example="boolean",
+        is_kept_by_put=True,
+        section=AdminSection.VALUES,
+        evaluated_as="type",
+        to_evaluation=FlagType,
+    ),
+    FieldSpec(
+        name="variants",
+        wire_name="variants",
+        input=partial(Variants, help_text="The values, each with a key. A boolean flag has `on` and `off`: list none."),
+        output=Variants,
+        example=[],
+        rule=rules.variants,
+        to_json=without_numbers,
+        is_kept_by_put=True,  # an old client that does not know this field must not delete the variants
+        from_json=restored,
+        section=AdminSection.VALUES,
+        evaluated_as="variants",
+        to_evaluation=variants_of,
+    ),
+    FieldSpec(
+        name="default_variant",
+        wire_name="defaultVariant",
+        input=partial(VariantKey, help_text="The variant where the flag is on and nothing else decides."),
+        output=partial(serializers.CharField, allow_null=True),
+        example=None,
+        rule=rules.variant_key,
+        to_json=null_if_empty,
+        is_kept_by_put=True,
+        null="",
+        is_schedulable=True,
+        section=AdminSection.VALUES,
+        evaluated_as="default_variant",
+    ),
+    FieldSpec(
+        name="off_variant",
+        wire_name="offVariant",
+        input=partial(VariantKey, help_text="The variant where the flag is off. Null: no value, the code decides."),
+        output=partial(serializers.CharField, allow_null=True),
+        example=None,
+        rule=rules.variant_key,
+        to_json=null_if_empty,
+        is_kept_by_put=True,
+        null="",
+        is_schedulable=True,
+        section=AdminSection.VALUES,
+        evaluated_as="off_variant",
+    ),
+    FieldSpec(
+        name="value_schema",
+        wire_name="schema",
+        input=partial(ValueSchema, allow_null=True, help_text="A JSON Schema (2020-12) that every value has to fit."),
+        output=partial(ValueSchema, allow_null=True),
+        example=None,
+        rule=check_schema,
+        is_kept_by_put=True,
+        from_json=restored,
+        section=AdminSection.VALUES,
+    ),
+    FieldSpec(
         name="environments",
         wire_name="environments",
         input=partial(Environments, help_text="Environment overrides: they turn the flag on or off in an environment."),
@@ -374,6 +365,12 @@ FIELDS: Mapping[str, FieldSpec] = {spec.name: spec for spec in _SPECS}
 def values_of(flag: Flag) -> dict[str, Any]:
     """Return the value of every definition field by the model's field names. Prerequisites are sorted keys."""
     return {name: getattr(flag, name) if spec.is_column else prerequisites_of(flag) for name, spec in FIELDS.items()}
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Return whether two values of a field differ. In JSON, true is not 1, and 1 is not 1.0."""
+    is_json = isinstance(one, list | dict) and isinstance(other, list | dict)
+    return one != other or (is_json and canonical_json(one) != canonical_json(other))
 
 
 def prerequisites_of(flag: Flag) -> list[str]:

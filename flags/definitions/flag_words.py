@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from flags.definitions.models import Flag
 from flags.targeting.words import rule_in_words
 
@@ -12,6 +15,8 @@ UNITS = {
 }
 EVERYBODY = 100
 LIVE = "live"
+MAX_TEXT = 120
+"""The length of the longest value in a sentence."""
 
 
 def state_of(flag: Flag) -> str:
@@ -30,6 +35,22 @@ def rollout_in_words(flag: Flag) -> str:
 def environments_in_words(flag: Flag) -> str:
     """Return the environment overrides of a flag, such as "production: off, staging: on"."""
     return ", ".join(f"{name}: {'on' if value else 'off'}" for name, value in sorted(flag.environments.items()))
+
+
+def variants_in_words(flag: Flag) -> str:
+    """Return the variants of a flag with their values, such as 'blue: "#00f", red: "#f00"'."""
+    return ", ".join(f"{each['key']}: {value_in_words(each['value'])}" for each in flag.variants)
+
+
+def schema_in_words(flag: Flag) -> str:
+    """Return the JSON Schema of a flag as a short text."""
+    return "" if flag.value_schema is None else value_in_words(flag.value_schema)
+
+
+def value_in_words(value: Any) -> str:
+    """Return a value of JSON as a short text."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
 
 
 def targeting_rules_in_words(flag: Flag) -> list[tuple[str, str]]:

@@ -13,17 +13,19 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from flags.definitions import prerequisites, service
-from flags.definitions.fields import FIELDS
+from flags.definitions import prerequisites, service, typed_definitions
+from flags.definitions.fields import FIELDS, without_numbers
 from flags.definitions.models import Flag
 from flags.definitions.refusals import existing_flag
-from flags.errors import FlagChangedMeanwhile
+from flags.errors import FlagChangedMeanwhile, InvalidDefinition
+from flags.values.checks import checked_list
 from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
 NOT_JSON = 'This is not JSON. Write names and values such as {"staging": true, "production": false}, or {} for none.'
+NOT_VARIANTS = 'This is not JSON. Write [{"key": "blue", "value": "#00f"}], or [] for a boolean flag.'
 
 
 def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
@@ -78,18 +80,29 @@ class FlagForm(forms.ModelForm):
             self.fields["based_on"].initial = self.instance.revision
         elif "rollout_percentage" in self.fields and settings.FLAGS_DEFAULT_ROLLOUT != service.EVERYBODY:
             self.initial.setdefault("rollout_percentage", settings.FLAGS_DEFAULT_ROLLOUT)
+        if "type" in self.fields:
+            self.fields["type"].required = False
         if "salt" in self.fields:
             self.fields["salt"].required = False
         for name in {"tags", "whitelist"} & set(self.fields):
             cast("DistinctTextsField", self.fields[name]).known = frozenset(self.initial.get(name) or ())
+        self.initial["variants"] = without_numbers(self.instance.variants)
         for name in set(_fields_of_type(models.JSONField)) & set(self.fields):
-            self.fields[name].error_messages["invalid"] = NOT_JSON
+            self.fields[name].error_messages["invalid"] = NOT_VARIANTS if name == "variants" else NOT_JSON
             if isinstance(self.fields[name], forms.JSONField):
                 cast("forms.JSONField", self.fields[name]).decoder = TypedJson
 
     def clean_salt(self) -> str:
         """Keep the flag's salt if the input is empty. A flag that is older than salts has an empty salt."""
         return str(self.cleaned_data["salt"] or self.initial.get("salt") or self.instance.salt)
+
+    def clean_type(self) -> str:
+        """Take a form without a type for that of a boolean flag."""
+        return str(self.cleaned_data["type"] or FIELDS["type"].default)
+
+    def clean_variants(self) -> list[dict[str, Any]]:
+        """Refuse what no other door takes: numbers of variants stay inside."""
+        return checked_list(self.cleaned_data["variants"] or [])
 
     def clean(self) -> dict[str, Any]:
         """Find errors before `flags.definitions.service` writes, which checks the same rules again."""
@@ -102,15 +115,13 @@ class FlagForm(forms.ModelForm):
             )
         if (values.get("rollout_unit") == Flag.Unit.ANCESTOR) != (values.get("rollout_level") is not None):
             self.add_error("rollout_level", "The unit ancestor needs a level, and other units must not have one.")
-        for name in set(FIELDS) & set(values):
-            try:
-                FIELDS[name].check(values[name])
-            except ValidationError as error:
-                self.add_error(name, error)
+        self._check_each(values)
         for name in {"tags", "whitelist"} & set(values) & set(self.initial):
             divided = cast("DistinctTextsField", self.fields[name]).dividing(self.initial[name])
             if divided and values[name] != self.initial[name]:
                 self.add_error(name, f"This form cannot show {divided[0]!r} as one text. Change the list with the API.")
+        if not self.errors:
+            self._check_as_a_whole(values)
         key = self.instance.key if self.instance.pk else values.get("key", "")
         other = None if self.instance.pk else Flag.objects.filter(key=key).first()
         if other is not None:
@@ -121,9 +132,32 @@ class FlagForm(forms.ModelForm):
             self.add_error("prerequisites", error.detail)
         return values
 
+    def _check_each(self, values: Mapping[str, Any]) -> None:
+        """Find what is wrong with a field by itself."""
+        for name in set(FIELDS) & set(values):
+            try:
+                FIELDS[name].check(values[name])
+            except ValidationError as error:
+                self.add_error(name, error)
+
+    def _check_as_a_whole(self, values: Mapping[str, Any]) -> None:
+        """Find what is wrong with type, variants, schema and targeting rules together."""
+        flag = Flag.objects.get(pk=self.instance.pk) if self.instance.pk else Flag(type=values["type"])
+        typed = {name: values[name] for name in typed_definitions.DEPENDENT & set(values)}
+        try:
+            for name, value in typed_definitions.settled(flag, typed).items():
+                setattr(flag, name, value)
+        except InvalidDefinition as error:
+            self.add_error("variants", error.detail.removeprefix("variants: "))
+            return
+        for name, message in typed_definitions.faults(flag):
+            self.add_error(name, message)
+
     def definition_values(self) -> dict[str, Any]:
         """Return the values of the form as `flags.definitions.service` expects them."""
         values = {name: self.cleaned_data[name] for name in set(FIELDS) & set(self.cleaned_data)}
+        if not self.instance.pk and not values.get("default_variant"):
+            values.pop("default_variant", None)  # the first variant
         return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
 
 

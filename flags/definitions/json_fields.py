@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from flags.definitions import rules
 from flags.targeting.checks import checked_rules
 from flags.targeting.rules_schema import RULES_SCHEMA
-from flagsite.core.api.input import whole_number
+from flags.values.checks import MEMBERS, VARIANT_KEY_PATTERN, checked_list
+from flags.values.json_schema import check_schema
+from flags.values.variants import MOST_VARIANTS
+from flagsite.core.api.input import Text, whole_number
 
 
 @extend_schema_field({"type": "boolean"})
@@ -76,6 +81,55 @@ class TargetingRules(serializers.Field[list[dict[str, Any]], Any, list[dict[str,
         return checked_rules(data)
 
     def to_representation(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return value
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MOST_VARIANTS,
+        "items": {
+            "type": "object",
+            "required": sorted(MEMBERS),
+            "additionalProperties": False,
+            "properties": {
+                "key": {"type": "string", "pattern": f"^{VARIANT_KEY_PATTERN}$"},
+                "value": {"description": "A value of the flag's type, 16 KiB of JSON at most."},
+            },
+        },
+    }
+)
+class Variants(serializers.Field[list[dict[str, Any]], Any, list[dict[str, Any]], Any]):
+    """A JSON array of variants."""
+
+    def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
+        return checked_list(data)
+
+    def to_representation(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return value
+
+
+VariantKey = partial(
+    Text,
+    allow_null=True,
+    max_length=255,
+    trim_whitespace=False,
+    validators=[
+        RegexValidator(rf"\A{VARIANT_KEY_PATTERN}\Z", "1 to 255 of A-Z a-z 0-9 . _ -, starting with a letter or digit.")
+    ],
+)
+"""A text that is the key of a variant, or null for none."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ValueSchema(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON Schema."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        check_schema(data)
+        return dict(data)
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
         return value
 
 

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.errors import FlagNotFound, InvalidFlagKey
+from flags.values.stored_json import StoredJson
 from flags.values.types import FlagType
 from flagsite.core.db.clock import ClockTimestamp
 
@@ -100,7 +101,11 @@ class Flag(models.Model):
         help_text="The type of its values. It never changes.",
     )
     variants = models.JSONField(
-        default=list, db_default=[], blank=True, help_text="Its values, each with a key. Empty for a boolean flag."
+        default=list,
+        db_default=[],
+        blank=True,
+        decoder=StoredJson,
+        help_text="Its values, each with a key. Empty for a boolean flag.",
     )
     variants_made = models.PositiveSmallIntegerField(
         default=0, db_default=0, editable=False, help_text="The highest number that a variant has ever had."
@@ -120,7 +125,11 @@ class Flag(models.Model):
         help_text="The key of the variant that is served where it is off. Empty if there is no value then.",
     )
     value_schema = models.JSONField(
-        "schema", null=True, blank=True, help_text="A JSON Schema that each of its values has to fit."
+        "schema",
+        null=True,
+        blank=True,
+        decoder=StoredJson,
+        help_text="A JSON Schema that each of its values has to fit.",
     )
     environments = models.JSONField(
         default=dict, db_default={}, blank=True, help_text='Forces it on or off in an environment: {"staging": true}.'

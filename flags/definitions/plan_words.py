@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from flags.definitions.definition_plan import DefinitionPlan
+from flags.definitions.flag_words import value_in_words
 from flagsite.core.words import counted
 
 WHO_DECIDES = "a prerequisite, a targeting rule, the whitelist or a rollout of organizations"
-MAX_TEXT = 120
-"""The length of the longest value in a sentence."""
 
 
 def effect_in_words(plan: DefinitionPlan) -> list[str]:
@@ -34,12 +30,6 @@ def effect_in_words(plan: DefinitionPlan) -> list[str]:
 def fields_in_words(plan: DefinitionPlan) -> list[str]:
     """Return a line for each field that would change: its name, and its values before and after."""
     return [f"{each.name}: {value_in_words(each.before)} → {value_in_words(each.after)}" for each in plan.fields]
-
-
-def value_in_words(value: Any) -> str:
-    """Return a value of JSON as a short text."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
 
 
 def _answers(plan: DefinitionPlan) -> str:

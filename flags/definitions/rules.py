@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 
 from flags.evaluation.hashes import HASHES
 from flags.targeting.checks import checked_rules
+from flags.values.checks import check_variant_key, checked_list
 
 MAX_DESCRIPTION_LENGTH = 10_000
 MAX_TARGETING_KEY_LENGTH, MAX_WHITELIST_SIZE = 255, 10_000
@@ -75,6 +76,18 @@ def environments(value: Any) -> None:
 def targeting_rules(value: Any) -> None:
     """Check for a list of targeting rules."""
     checked_rules(value)
+
+
+def variants(value: Any) -> None:
+    """Check for a list of variants, with or without their numbers."""
+    is_list = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    checked_list([{k: v for k, v in each.items() if k != "number"} for each in value] if is_list else value)
+
+
+def variant_key(value: Any) -> None:
+    """Check for the key of a variant. Empty and None stand for none."""
+    if value not in ("", None):
+        check_variant_key(value)
 
 
 def targeting_keys(value: Any) -> None:

@@ -17,16 +17,17 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from flags.definitions import definition_plan, prerequisites
+from flags.definitions import definition_plan, prerequisites, typed_definitions, variant_uses
 from flags.definitions import purge as purging
 from flags.definitions.definition_plan import DefinitionPlan
-from flags.definitions.fields import FIELDS, as_json, values_of
+from flags.definitions.fields import FIELDS, as_json, differ, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import existing_flag, live_flag, purging_flag
 from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
 from flags.events import FLAG_CHANGED
 from flags.history.models import FormerDefinition
 from flags.states.planning import ANYTHING, Agreed
+from flags.values.types import FlagType
 from jobs.engine.models import Job
 from jobs.notifications.events import notify
 from orgs.audit import audit_log
@@ -58,15 +59,17 @@ def flag_called(key: str) -> Flag:
 def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") -> Flag:
     """Define a flag. `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
-    A definition without a percentage gets FLAGS_DEFAULT_ROLLOUT.
+    A definition without a percentage gets FLAGS_DEFAULT_ROLLOUT, and one without a default variant its first variant.
     Raises InvalidFlagKey, InvalidDefinition, FlagExists, FlagPurging, UnknownPrerequisite, PrerequisiteCycle.
     """
     check_flag_key(key)
     if settings.FLAGS_DEFAULT_ROLLOUT != EVERYBODY:
         values = {"rollout_percentage": Decimal(settings.FLAGS_DEFAULT_ROLLOUT), **values}
     values = _normalized(values)
+    values = typed_definitions.settled_new(Flag(key=key, type=values.get("type", FlagType.BOOLEAN)), values)
     columns = _columns(values)
-    flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], **columns)
+    made = typed_definitions.highest(values["variants"])
+    flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], variants_made=made, **columns)
     _check(flag, columns)
     with transaction.atomic():
         lock_definitions()
@@ -101,13 +104,13 @@ def update(
 
     `expected` has revisions (`Flag.revision`), and the flag must have one of them. `agreed` is what the caller knows of
     the effect. `undoes` says that the change undoes another one. Raises InvalidFlagKey, FlagNotFound,
-    FlagChangedMeanwhile, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle, PlanStale,
-    BlastRadius.
+    FlagChangedMeanwhile, FlagPurging, FlagTypeImmutable, InvalidDefinition, VariantInUse, UnknownPrerequisite,
+    PrerequisiteCycle, PlanStale, BlastRadius.
     """
     with transaction.atomic():
         flag = _lock_flag(key, expected)
         before = values_of(flag)
-        changed = _changed(before, values)
+        changed = _changed(flag, before, values)
         if not changed:
             return flag
         if agreed != ANYTHING:
@@ -131,13 +134,14 @@ def update(
 def plan(*, key: str, values: Mapping[str, Any]) -> DefinitionPlan:
     """Return what `update` would do with these values. Nothing is written.
 
-    Raises InvalidFlagKey, FlagNotFound, FlagPurging, InvalidDefinition, UnknownPrerequisite, PrerequisiteCycle.
+    Raises InvalidFlagKey, FlagNotFound, FlagPurging, FlagTypeImmutable, InvalidDefinition, VariantInUse,
+    UnknownPrerequisite, PrerequisiteCycle.
     """
     flag = flag_called(key)
     if flag.purging:
         raise purging_flag(key)
     before = values_of(flag)
-    changed = _changed(before, values)
+    changed = _changed(flag, before, values)
     _take_over(flag, changed)
     return definition_plan.of_change(flag, before, changed)
 
@@ -206,31 +210,38 @@ def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = Fal
     return flag
 
 
-def _changed(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _changed(flag: Flag, before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from those of before. The order of prerequisites does not count."""
-    normalized = _normalized(values)
-    return {name: value for name, value in normalized.items() if before[name] != value}
+    settled = typed_definitions.settled(flag, _normalized(values))
+    return {name: value for name, value in settled.items() if differ(before[name], value)}
 
 
 def _take_over(flag: Flag, changed: Mapping[str, Any]) -> list[Flag] | None:
     """Give the flag in memory the new values, and check them. Returns its prerequisites if they change."""
     columns = _columns(changed)
+    numbers = {each["key"]: each["number"] for each in flag.variants}
     for name, value in columns.items():
         setattr(flag, name, value)
+    kept = {each["key"] for each in flag.variants}
+    variant_uses.check_unused(flag, {key: number for key, number in numbers.items() if key not in kept})
     _check(flag, columns)
     return prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
 
 
 def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
+    columns = _columns(changed)
+    if "variants" in changed:
+        columns["variants_made"] = max(flag.variants_made, typed_definitions.highest(changed["variants"]))
+        Flag.objects.select_for_update().get(pk=flag.pk)  # nobody sets a variant that is being removed
     needed = _take_over(flag, changed)
-    _update_if_unchanged(flag, by, **_columns(changed))
+    _update_if_unchanged(flag, by, **columns)
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
         flag.prerequisites.set(needed)
 
 
 def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values in the form in which a definition keeps them."""
-    return {name: value if value is None else FIELDS[name].normalized(value) for name, value in values.items()}
+    return {name: FIELDS[name].kept(value) for name, value in values.items()}
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,6 +262,8 @@ def _check(flag: Flag, changed: Collection[str]) -> None:
     if (flag.rollout_unit == Flag.Unit.ANCESTOR) != (flag.rollout_level is not None):
         raise InvalidDefinition("The rolloutUnit ancestor needs a rolloutLevel, and other units must not have one.")
     errors = {FIELDS[name].wire_name: messages for name in changed if (messages := _messages_about(flag, name))}
+    if not errors and typed_definitions.DEPENDENT & set(changed):
+        errors = {FIELDS[name].wire_name: [message] for name, message in typed_definitions.faults(flag)}
     if errors:
         raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
 

@@ -10,11 +10,10 @@ from rest_framework import serializers
 from flags.definitions import rules
 from flags.definitions.json_fields import TrueOrFalse
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
+from flags.values.types import TYPES
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text, WriteInput
 
-TYPES = ["boolean", "string", "integer", "object"]
-"""The types of the protocol. All flags of Flagsite are boolean."""
 ENTRY = {
     "key": names.FLAG,
     "name": names.FLAG,

@@ -4,6 +4,8 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
+from flags.values.stored_json import StoredJson
+
 KEEP_VARIANTS = """
 CREATE OR REPLACE FUNCTION flags_keep_replaced_settings() RETURNS trigger LANGUAGE plpgsql
     SET enable_nestloop = off AS $$
@@ -92,7 +94,7 @@ class Migration(migrations.Migration):
             name="CustomValue",
             fields=[
                 ("id", models.AutoField(primary_key=True, serialize=False)),
-                ("value", models.JSONField()),
+                ("value", models.JSONField(decoder=StoredJson)),
                 ("digest", models.BinaryField(help_text="The hash of the value in its canonical form.", max_length=16)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
@@ -150,6 +152,7 @@ class Migration(migrations.Migration):
             name="value_schema",
             field=models.JSONField(
                 blank=True,
+                decoder=StoredJson,
                 help_text="A JSON Schema that each of its values has to fit.",
                 null=True,
                 verbose_name="schema",
@@ -161,6 +164,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 blank=True,
                 db_default=[],
+                decoder=StoredJson,
                 default=list,
                 help_text="Its values, each with a key. Empty for a boolean flag.",
             ),

@@ -137,8 +137,11 @@ def _create(
     max_retries = default_max_retries() if request.max_retries is None else request.max_retries
     if not 0 <= max_retries <= MAX_RETRIES_LIMIT:
         raise InvalidSchedule(f"maxRetries must be from 0 to {MAX_RETRIES_LIMIT}.")
-    check = schedulable.check if target.organization_id is None else schedulable.check_setting
-    fields = check(wanted)
+    if target.organization_id is None:
+        fields = schedulable.check(wanted)
+        schedulable.check_together(target.flag, fields)
+    else:
+        fields = schedulable.check_setting(wanted)
     return FlagSchedule.objects.create(
         flag=target.flag, flag_key=target.flag.key, organization_id=target.organization_id, wanted=fields,
         scheduled_at=scheduled_at, max_retries=max_retries, created_by=caller.name,

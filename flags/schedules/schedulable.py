@@ -8,8 +8,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from flags.definitions import typed_definitions
 from flags.definitions.fields import FIELDS
-from flags.errors import InvalidSchedule
+from flags.definitions.models import Flag
+from flags.errors import InvalidDefinition, InvalidSchedule
 from flags.states.setting_rules import Below
 
 SCHEDULABLE = {spec.wire_name: spec for spec in FIELDS.values() if spec.is_schedulable}
@@ -41,6 +43,15 @@ def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             raise InvalidSchedule(f"{name}: {' '.join(error.messages)}") from error
     return dict(wanted)
+
+
+def check_together(flag: Flag, wanted: Mapping[str, Any]) -> None:
+    """Check that a definition has the variants for which a scheduled change asks. Raises InvalidSchedule."""
+    values = values_of(wanted)
+    try:
+        typed_definitions.check_change(flag, {n: v for n, v in values.items() if n in typed_definitions.DEPENDENT})
+    except InvalidDefinition as error:
+        raise InvalidSchedule(error.detail) from error
 
 
 def values_of(wanted: Mapping[str, Any]) -> dict[str, Any]:

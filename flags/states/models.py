@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
 from flags.states.setting_rules import LOCK, NONE, SET
+from flags.values.stored_json import StoredJson
 from flags.values.variants import BY_ENABLED
 from flagsite.core.db.clock import ClockTimestamp
 from jobs.engine.models import Job
@@ -230,7 +231,7 @@ class CustomValue(models.Model):
 
     id = models.AutoField(primary_key=True)
     flag = models.ForeignKey(Flag, on_delete=models.CASCADE, db_index=False, related_name="custom_values")
-    value = models.JSONField()
+    value = models.JSONField(decoder=StoredJson)
     digest = models.BinaryField(max_length=16, help_text="The hash of the value in its canonical form.")
     created_at = models.DateTimeField(db_default=Now())
 

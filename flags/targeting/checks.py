@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from flags.targeting.attributes import OF_ORGANIZATION, TARGETING_KEY, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
 from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, OF_THE_TREE
+from flags.values.checks import check_variant_key
 from orgs.attributes.attribute_rules import NAME
 
 MAX_RULES, MAX_CLAUSES, MAX_VALUES = 50, 20, 1_000
@@ -139,8 +140,10 @@ def _serve(value: Any) -> dict[str, Any]:
         raise _Wrong('It needs `serve`: {"variant": "on"}, or {"rollout": {"on": 70, "off": 30}}.')
     if "variant" in value:
         _check_members(value, frozenset({"variant"}), "`serve` with a variant")
-        if value["variant"] not in VARIANTS:
-            raise _Wrong(f"Unknown variant {value['variant']!r}. The variants are: {', '.join(VARIANTS)}.")
+        try:
+            check_variant_key(value["variant"])
+        except ValidationError as error:
+            raise _Wrong(" ".join(error.messages)) from error
         return {"variant": value["variant"]}
     _check_members(value, frozenset({"rollout", "by", "level"}), "`serve` with a rollout")
     return {"rollout": _weights(value["rollout"]), **_unit(value)}

@@ -359,6 +359,15 @@ def rules_of(content: Any) -> tuple[TargetingRule, ...]:
     return tuple(rule for rule in found if rule is not None)
 
 
+def served_keys(rule: Any) -> list[str]:
+    """Return the keys of the variants that a rule in JSON can serve."""
+    serve = rule.get("serve") if isinstance(rule, Mapping) else None
+    if not isinstance(serve, Mapping):
+        return []
+    weights = serve.get("rollout")
+    return [serve["variant"]] if "variant" in serve else list(weights) if isinstance(weights, Mapping) else []
+
+
 def _rule(content: Any) -> TargetingRule | None:
     if not isinstance(content, Mapping) or not isinstance(content.get("serve"), Mapping):
         return None

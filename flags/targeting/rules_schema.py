@@ -17,6 +17,7 @@ from flags.targeting.checks import (
     RULE_ID,
     VARIANTS,
 )
+from flags.values.checks import VARIANT_KEY_PATTERN
 
 _VALUE = {"oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}, {"type": "boolean"}]}
 _CLAUSE = {
@@ -38,7 +39,7 @@ _SERVE = {
             "type": "object",
             "required": ["variant"],
             "additionalProperties": False,
-            "properties": {"variant": {"type": "string", "enum": list(VARIANTS)}},
+            "properties": {"variant": {"type": "string", "pattern": f"^{VARIANT_KEY_PATTERN}$"}},
         },
         {
             "type": "object",

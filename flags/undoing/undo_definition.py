@@ -12,7 +12,7 @@ from django.db import transaction
 
 from flags.definitions import service
 from flags.definitions.definition_plan import DefinitionPlan
-from flags.definitions.fields import FIELDS, values_of
+from flags.definitions.fields import FIELDS, differ, values_of
 from flags.definitions.models import Flag
 from flags.definitions.who_may_define import check_may_define
 from flags.errors import ChangeNotFound, ChangeNotUndoable
@@ -63,8 +63,8 @@ class ChangedDefinition(UndoableChange):
         """Return the fields to restore with their former values, and those that were changed since."""
         now = values_of(self.flag)
         then = self._written()
-        former = {name: value for name, value in self._changed().items() if now[name] != value}
-        changed_since = [name for name in former if now[name] != then[name]]
+        former = {name: value for name, value in self._changed().items() if differ(now[name], value)}
+        changed_since = [name for name in former if differ(now[name], then[name])]
         values = {name: value for name, value in former.items() if name not in changed_since}
         if not values:
             raise ChangeNotUndoable(NOTHING_LEFT)
@@ -74,7 +74,7 @@ class ChangedDefinition(UndoableChange):
     def _changed(self) -> dict[str, Any]:
         """Return the fields that the change has changed, with their values before it."""
         before, after = _values_in(self._before.definition), self._written()
-        return {name: value for name, value in before.items() if name in after and value != after[name]}
+        return {name: value for name, value in before.items() if name in after and differ(value, after[name])}
 
     def _written(self) -> dict[str, Any]:
         """Return the values that the change has left."""

@@ -13,3 +13,7 @@ class FlagType(StrEnum):
     INTEGER = "integer"
     FLOAT = "float"
     OBJECT = "object"
+
+
+TYPES = [each.value for each in FlagType]
+"""All types, in the order of the documents."""

@@ -93,6 +93,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.PrerequisiteCycle: (409, "prerequisite-cycle"),
     flags.FlagArchived: (409, "flag-archived"),
     flags.FlagTypeImmutable: (409, "flag-type-immutable"),
+    flags.VariantInUse: (409, "variant-in-use"),
     flags.FlagLocked: (409, "flag-locked"),
     flags.FlagNotLocked: (409, "flag-not-locked"),
     flags.ChangeNotFound: (404, "change-not-found"),

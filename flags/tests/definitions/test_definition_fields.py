@@ -21,7 +21,7 @@ from orgs.tests.people import shown, signed_in
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NOT_CHANGED_BY_PEOPLE = {
-    "id", "key", "purging", "version", "created_at", "created_by", "updated_at", "updated_by",
+    "id", "key", "purging", "variants_made", "version", "created_at", "created_by", "updated_at", "updated_by",
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ NONSENSE = {
     "rollout_percentage": [-0.001, 100.001, 1.0001, "5", True, 1e300, float("nan"), [], {}],
     "whitelist": [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], ["\ud800"], [str(n) for n in range(10_001)]],
     "targeting_rules": [None, {}, "rule", [1], [{}], [{"clauses": [{"op": "is"}], "serve": {"variant": "on"}}]],
+    "default_variant": [1, True, [], {}, "-a", "a b", "a" * 256, "blue", "\x00"],
+    "off_variant": [1, True, [], {}, "-a", "a b", "a" * 256, "red", "\ud800"],
     "environments": [
         None, [], "staging", {"staging": 1}, {"": True}, {"my env/!": True}, {"\x00": True}, {"x" * 65: True},
         {f"e{number}": True for number in range(51)},
@@ -66,6 +68,8 @@ def test_every_part_that_can_be_scheduled_is_tried_here() -> None:
         ("tags", [""]), ("tags", [str(number) for number in range(51)]), ("owner", "x" * 201), ("salt", ""),
         ("kind", "big"), ("rollout_unit", "user"), ("hash_version", 12), ("hash_version", "1"), ("hash_version", []),
         ("description", "\x00"), ("description", "\ud800"),
+        ("variants", None), ("variants", "blue"), ("variants", [{"key": "a", "value": 1}]), ("value_schema", []),
+        ("value_schema", {"type": "colour"}), ("value_schema", {"type": "boolean"}),
     ],
 )  # fmt: skip
 def test_the_other_parts_have_their_rules_too(flag: Flag, part: str, value: Any) -> None:

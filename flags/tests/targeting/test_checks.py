@@ -83,7 +83,7 @@ def test_rules_keep_what_they_say_and_get_ids() -> None:
         (rule({"op": "level", "values": [True]}), "is not a level"),
         (rule({"op": "inSubtree", "values": [5]}), "is not the key of an organization"),
         (rule(serve={}), 'Rule 1: It needs `serve`: {"variant": "on"}, or'),
-        (rule(serve={"variant": "blue"}), "Rule 1: Unknown variant 'blue'. The variants are: on, off."),
+        (rule(serve={"variant": "a b"}), "Rule 1: The key of a variant has 1 to 255"),
         (rule(serve={"rollout": {"on": 70}}), "Rule 1: The weights of `rollout` do not add up to 100."),
         (rule(serve={"rollout": {"on": 0.0001, "off": 99.9999}}), "with at most three decimals"),
         (rule(serve={"rollout": {"on": 100}, "by": "ancestor"}), "`by: ancestor` needs a `level`"),

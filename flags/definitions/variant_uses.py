@@ -1,0 +1,91 @@
+"""The places in which variants of a flag are used, which keep somebody from removing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+
+from flags.definitions.models import Flag
+from flags.errors import VariantInUse
+from flags.states.models import Change, FlagSetting
+from flags.targeting.rules import served_keys
+from jobs.engine.models import Job
+from jobs.engine.states import OPEN
+
+MOST_PLACES = 20
+WORDS = {
+    "setting": "the setting of the organization {organizationId}",
+    "rule": "the targeting rule {ruleId!r}",
+    "schedule": "the scheduled change {scheduleId}",
+    "defaultVariant": "the default variant",
+    "offVariant": "the off variant",
+    "job": "the job {jobId}, which is under way",
+}
+
+
+def check_unused(flag: Flag, removed: Mapping[str, int]) -> None:
+    """Refuse that variants are removed, given as their keys with their numbers, as long as something uses them.
+
+    The flag in memory has the new definition. Raises VariantInUse.
+    """
+    if not removed:
+        return
+    places = list(_first(_places(flag, removed)))
+    if not places:
+        return
+    named = ", ".join(f"{place['variant']!r} by {WORDS[place['place']].format(**place)}" for place in places)
+    more = " and in more places" if len(places) == MOST_PLACES else ""
+    error = VariantInUse(
+        f"A variant cannot be removed while it is used: {named}{more}. Give these another variant first.", flag=flag.key
+    )
+    error.members["places"] = places
+    raise error
+
+
+def _first(places: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    yield from (place for place, _ in zip(places, range(MOST_PLACES), strict=False))
+
+
+def _places(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    for place, key in (("defaultVariant", flag.default_variant), ("offVariant", flag.off_variant)):
+        if key in removed:
+            yield {"place": place, "variant": key}
+    yield from _in_rules(flag.targeting_rules, removed, place="rule")
+    by_number = {number: key for key, number in removed.items()}
+    settings = FlagSetting.objects.filter(flag=flag, variant__in=by_number).order_by("organization_id")
+    for organization, number in settings.values_list("organization_id", "variant")[:MOST_PLACES]:
+        yield {"place": "setting", "variant": by_number[number], "organizationId": organization}
+    for schedule in flag.schedules.open().order_by("pk"):
+        for key in sorted(set(_asked_for(schedule.wanted)) & removed.keys()):
+            yield {"place": "schedule", "variant": key, "scheduleId": schedule.pk}
+    yield from _carried(flag, by_number)
+
+
+def _in_rules(rules: Any, removed: Mapping[str, int], **place: Any) -> Iterator[dict[str, Any]]:
+    for rule in rules:
+        for key in served_keys(rule):
+            if key in removed:
+                yield {**place, "variant": key, "ruleId": rule.get("id", "")}
+
+
+def _asked_for(wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Return the keys of variants for which a scheduled change asks, of a definition or of a setting."""
+    for name in ("variant", "defaultVariant", "offVariant"):
+        if isinstance(wanted.get(name), str):
+            yield wanted[name]
+    for rule in wanted.get("rules") or ():
+        yield from served_keys(rule)
+
+
+def _carried(flag: Flag, by_number: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    """Return the jobs that still replace a variant in flag states, or carry it there."""
+    former = Change.objects.filter(flag=flag, variant__in=by_number).order_by("number")
+    last = former.values_list("variant", flat=True).last()
+    if last is None:
+        return
+    under_way = Job.objects.filter(Q(pk=OuterRef("job")) | Q(parent_job=OuterRef("job")), status__in=OPEN)
+    changes = Change.objects.filter(Exists(under_way), flag=flag, job__isnull=False).order_by("number")
+    for job in changes.values_list("job", flat=True).distinct():
+        yield {"place": "job", "variant": by_number[last], "jobId": job}
