@@ -6,40 +6,34 @@
 
 The context's `targeting_key` is the user's id; its attributes `organizationId` or `organizationKey` name the
 organization, and `environment` the environment. Targeting rules can ask for every attribute. The middleware or
-`asking_for` sets what is not given. All flags are boolean.
+`asking_for` sets what is not given. A flag that is asked for as another type is a type mismatch. An integer may be
+asked for as a float, and a float as an integer, where this loses nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
-import orjson
-from django.db import InterfaceError, OperationalError
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import (
-    FlagNotFoundError,
-    GeneralError,
-    InvalidContextError,
-    TargetingKeyMissingError,
-    TypeMismatchError,
-)
+from openfeature.exception import ErrorCode, InvalidContextError, OpenFeatureError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
-from flags.client import overrides
-from flags.client.context import AnyOrganization, IdOrKey, InvalidOrganization
-from flags.client.evaluate import aresolve, resolve
-from flags.errors import FlagNotFound, TargetingKeyMissing
-from flags.serving.resolution import Resolution
+from flags.client.context import AnyOrganization, IdOrKey
+from flags.client.values import FAILURES, Found, afind, error_code_of, find, words_for
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
+from flags.values.conversion import converted
+from flags.values.types import FlagType
 from flagsite.core.ids import MAX_ID
-from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
+
+ObjectValue = Sequence[FlagValueType] | Mapping[str, FlagValueType]
+Value = TypeVar("Value")
 
 
 class FlagsiteProvider(AbstractProvider):
-    """Resolves boolean flags; `override_flag` holds here too."""
+    """Resolves flags of all types; `override_flag` holds here too."""
 
     def get_metadata(self) -> Metadata:
         return Metadata(name="Flagsite")
@@ -47,47 +41,62 @@ class FlagsiteProvider(AbstractProvider):
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
-        fixed = _overridden(flag_key)
-        if fixed is not None:
-            return fixed
         with _openfeature_errors(flag_key):
-            return _details(resolve(flag_key, *_read(evaluation_context)))
+            return _details(find(flag_key, *_read(evaluation_context)), default_value, FlagType.BOOLEAN)
 
     async def resolve_boolean_details_async(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
-        fixed = _overridden(flag_key)
-        if fixed is not None:
-            return fixed
         with _openfeature_errors(flag_key):
-            return _details(await aresolve(flag_key, *_read(evaluation_context)))
+            return _details(await afind(flag_key, *_read(evaluation_context)), default_value, FlagType.BOOLEAN)
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
-        _refuse(flag_key)
+        with _openfeature_errors(flag_key):
+            return _details(find(flag_key, *_read(evaluation_context)), default_value, FlagType.STRING)
+
+    async def resolve_string_details_async(
+        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[str]:
+        with _openfeature_errors(flag_key):
+            return _details(await afind(flag_key, *_read(evaluation_context)), default_value, FlagType.STRING)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        _refuse(flag_key)
+        with _openfeature_errors(flag_key):
+            return _details(find(flag_key, *_read(evaluation_context)), default_value, FlagType.INTEGER)
+
+    async def resolve_integer_details_async(
+        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[int]:
+        with _openfeature_errors(flag_key):
+            return _details(await afind(flag_key, *_read(evaluation_context)), default_value, FlagType.INTEGER)
 
     def resolve_float_details(
         self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
-        _refuse(flag_key)
+        with _openfeature_errors(flag_key):
+            return _details(find(flag_key, *_read(evaluation_context)), default_value, FlagType.FLOAT)
+
+    async def resolve_float_details_async(
+        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[float]:
+        with _openfeature_errors(flag_key):
+            return _details(await afind(flag_key, *_read(evaluation_context)), default_value, FlagType.FLOAT)
 
     def resolve_object_details(
-        self,
-        flag_key: str,
-        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
-        _refuse(flag_key)
+        self, flag_key: str, default_value: ObjectValue, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[ObjectValue]:
+        with _openfeature_errors(flag_key):
+            return _details(find(flag_key, *_read(evaluation_context)), default_value, FlagType.OBJECT)
 
-
-def _refuse(flag_key: str) -> NoReturn:
-    raise TypeMismatchError(f"The flag {flag_key!r} is boolean, as all are.")
+    async def resolve_object_details_async(
+        self, flag_key: str, default_value: ObjectValue, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[ObjectValue]:
+        with _openfeature_errors(flag_key):
+            return _details(await afind(flag_key, *_read(evaluation_context)), default_value, FlagType.OBJECT)
 
 
 @contextmanager
@@ -95,14 +104,8 @@ def _openfeature_errors(flag_key: str) -> Iterator[None]:
     """Turn errors into OpenFeature's, for which the SDK returns the default value."""
     try:
         yield
-    except FlagNotFound as error:
-        raise FlagNotFoundError(error.detail) from error
-    except (OrganizationNotFound, OrganizationAmbiguous) as error:
-        raise InvalidContextError(error.detail) from error
-    except InvalidOrganization as error:
-        raise InvalidContextError(str(error)) from error
-    except (OperationalError, InterfaceError) as error:
-        raise GeneralError(f"The flag {flag_key!r} is not known here, and the database does not answer.") from error
+    except FAILURES as error:
+        raise OpenFeatureError(ErrorCode(error_code_of(error)), words_for(error, flag_key)) from error
 
 
 def _read(
@@ -136,25 +139,9 @@ def _organization(organization_id: Any, key: Any) -> AnyOrganization | None:
     return IdOrKey(f"id:{organization_id}" if is_id else str(organization_id), key or "")
 
 
-def _overridden(flag_key: str) -> FlagResolutionDetails[bool] | None:
-    layer = overrides.layers.get()
-    if layer is None or flag_key not in layer.values:
-        return None
-    value = layer.values[flag_key]
-    return FlagResolutionDetails(value, variant=_variant(value), reason=Reason.STATIC)
-
-
-def _details(resolution: Resolution) -> FlagResolutionDetails[bool]:
-    if resolution.enabled is None:
-        missing = resolution.error is TargetingKeyMissing
-        raise (TargetingKeyMissingError if missing else GeneralError)(resolution.why)
+def _details(found: Found, default: Value, wanted: FlagType) -> FlagResolutionDetails[Value]:
+    """The details of what was found. Without a value, the application's own default counts. Raises WrongType."""
+    value = default if found.value is None else converted(found.value, found.flag_type, wanted)
     return FlagResolutionDetails(
-        resolution.enabled,
-        variant=_variant(resolution.enabled),
-        reason=Reason(resolution.reason),
-        flag_metadata=orjson.loads(resolution.json)["metadata"],
+        value, variant=found.variant or None, reason=Reason(found.reason), flag_metadata=found.metadata
     )
-
-
-def _variant(value: bool) -> str:
-    return "on" if value else "off"

@@ -11,10 +11,13 @@ import orjson
 
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import ERROR_CODES, Resolution
+from flags.values.served import as_json
+from flags.values.types import FlagType
 from flagsite.core.csv_output import harmless
 
 COLUMNS = (
     "organizationId", "organizationKey", "targetingKey", "flag", "enabled", "variant", "reason", "rule", "errorCode",
+    "value",
 )  # fmt: skip
 MOST_TAILS = 100_000
 """How many resolutions are kept with their text."""
@@ -27,12 +30,17 @@ Block = tuple[OrganizationSnapshot, Sequence[str], Sequence[Resolution]]
 """An organization, some users, and the resolutions of all flags for the first user, then for the second, and so on."""
 
 
-def values_of(resolution: Resolution) -> tuple[str, bool | None, str | None, str, str, str | None]:
-    """Return what a resolution says, in the order of the columns from `flag` on."""
+def values_of(resolution: Resolution) -> tuple[Any, ...]:
+    """Return what a resolution says, in the order of the columns from `flag` on, without the value."""
     if resolution.error is not None:
         return resolution.key, None, None, "ERROR", resolution.rule.value, ERROR_CODES[resolution.error]
-    variant = "on" if resolution.enabled else "off"
+    variant = resolution.variant or None
     return resolution.key, resolution.enabled, variant, resolution.reason.value, resolution.rule.value, None
+
+
+def value_text(resolution: Resolution) -> str | None:
+    """Return the value of a resolution in JSON; None if there is none."""
+    return None if resolution.value is None else as_json(resolution.value, resolution.flag_type).decode()
 
 
 class Writer(Protocol):
@@ -98,7 +106,10 @@ class CsvWriter(_LineWriter):
         return f"{_cell(targeting_key)},".encode()
 
     def tail(self, resolution: Resolution) -> bytes:
-        return (",".join(_cell(_word(value)) for value in values_of(resolution)) + "\r\n").encode()
+        value = value_text(resolution) or ""
+        is_number = resolution.flag_type in (FlagType.INTEGER, FlagType.FLOAT)  # -5 is no formula
+        cells = [*(_cell(_word(each)) for each in values_of(resolution)), value if is_number else _cell(value)]
+        return (",".join(cells) + "\r\n").encode()
 
 
 class JsonLinesWriter(_LineWriter):
@@ -114,7 +125,8 @@ class JsonLinesWriter(_LineWriter):
         return orjson.dumps({"targetingKey": targeting_key or None})[1:-1] + b","
 
     def tail(self, resolution: Resolution) -> bytes:
-        return orjson.dumps(dict(zip(COLUMNS[3:], values_of(resolution), strict=True)))[1:] + b"\n"
+        start = orjson.dumps(dict(zip(COLUMNS[3:-1], values_of(resolution), strict=True)))[1:-1]
+        return start + f',"value":{value_text(resolution) or "null"}}}\n'.encode()
 
 
 class ParquetWriter:
@@ -128,7 +140,7 @@ class ParquetWriter:
         from pyarrow import parquet  # noqa: PLC0415
 
         text = arrow.dictionary(arrow.int32(), arrow.string())
-        types = [arrow.int64(), text, text, text, arrow.bool_(), text, text, text, text]
+        types = [arrow.int64(), text, text, text, arrow.bool_(), text, text, text, text, text]
         self._arrow = arrow
         self._schema = arrow.schema(list(zip(COLUMNS, types, strict=True)))
         self._writer = parquet.ParquetWriter(file, self._schema)
@@ -142,7 +154,7 @@ class ParquetWriter:
         columns[1] += [organization.keys[-1]] * len(resolutions)
         for user in users:
             columns[2] += [user or None] * count
-        values = {resolution: values_of(resolution) for resolution in set(resolutions)}
+        values = {resolution: (*values_of(resolution), value_text(resolution)) for resolution in set(resolutions)}
         for index, column in enumerate(zip(*[values[each] for each in resolutions], strict=True), start=3):
             columns[index] += column
         if len(columns[0]) >= self.ROWS_OF_GROUP:

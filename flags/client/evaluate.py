@@ -60,7 +60,7 @@ def is_enabled(
     """
     layer = overrides.layers.get()
     if layer is not None and name in layer.values:
-        return layer.values[name]
+        return layer.values[name].enabled
     try:
         try:  # as `resolve` does; its call would cost more
             resolution = _resolve(name, user_id, organization, environment, attributes)
@@ -85,7 +85,7 @@ async def ais_enabled(
     """As `is_enabled`, for asynchronous code: what is not cached is read without blocking the loop."""
     layer = overrides.layers.get()
     if layer is not None and name in layer.values:
-        return layer.values[name]
+        return layer.values[name].enabled
     try:
         resolution = await aresolve(name, user_id, organization, environment, attributes)
     except NOT_EVALUATED as error:
@@ -219,11 +219,17 @@ def _resolve_in_thread(*asked: Any) -> Resolution:
         return thread.submit(copy_context().run, resolve_and_close).result()
 
 
+def failure_of(resolution: Resolution) -> Exception:
+    """Return the error with which a flag could not be decided, as an exception."""
+    return (TargetingKeyMissing if resolution.error is TargetingKeyMissing else UnknownHashVersion)(resolution.why)
+
+
 def _default_of_failed(resolution: Resolution, default: bool | None) -> bool:
     """The default; without one a missing targeting key is raised, and other errors are off."""
-    if resolution.error is TargetingKeyMissing:
-        return _default_or_raise(resolution.key, TargetingKeyMissing(resolution.why), default)
-    return _default(resolution.key, UnknownHashVersion(resolution.why), default)
+    error = failure_of(resolution)
+    if isinstance(error, TargetingKeyMissing):
+        return _default_or_raise(resolution.key, error, default)
+    return _default(resolution.key, error, default)
 
 
 def _default_or_raise(name: str, error: Exception, default: bool | None) -> bool:
@@ -233,15 +239,20 @@ def _default_or_raise(name: str, error: Exception, default: bool | None) -> bool
     return _default(name, error, default)
 
 
+def _default(name: str, error: Exception, default: bool | None) -> bool:
+    """The default, or off."""
+    note_default(name, error, bool(default))
+    return bool(default)
+
+
 _logged: set[tuple[str, str]] = set()
 _logging = threading.Lock()
 
 
-def _default(name: str, error: Exception, default: bool | None) -> bool:
-    """The default, or off; each error is logged once for each flag."""
+def note_default(name: str, error: Exception, default: object) -> None:
+    """Log that a flag could not be evaluated and has its default; each error once for each flag."""
     kind = type(error).__name__
     with _logging:
         if (name, kind) not in _logged and len(_logged) < MOST_LOGGED:
             _logged.add((name, kind))
-            log.warning("flag_not_evaluated", featureFlagName=name, error=f"{kind}: {error}", default=bool(default))
-    return bool(default)
+            log.warning("flag_not_evaluated", featureFlagName=name, error=f"{kind}: {error}", default=default)

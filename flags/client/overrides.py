@@ -12,15 +12,39 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
+from flags.evaluation.reasons import Reason, word
+from flags.values.conversion import type_of
+from flags.values.types import FlagType
+
 Target = TypeVar("Target", bound=Callable[..., Any])
 METHODS = (FunctionType, staticmethod, classmethod)
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """The fixed values, by the flags' keys, and the layer below."""
+class Fixed:
+    """What a test says of a flag. It is read like a `flags.serving.resolution.Resolution`."""
 
-    values: dict[str, bool]
+    enabled: bool
+    value: Any
+    variant: str
+    flag_type: FlagType
+
+    @property
+    def reason(self) -> Reason:
+        """Nothing but the test has decided. Off without a value is like a killed flag."""
+        return Reason.DISABLED if self.value is None else Reason.STATIC
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Nothing: no rule has decided."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The fixed flags, by their keys, and the layer below."""
+
+    values: dict[str, Fixed]
     below: Layer | None
 
 
@@ -30,17 +54,31 @@ layers: ContextVar[Layer | None] = ContextVar("flags_overridden", default=None)
 class override_flag:  # noqa: N801 - used as a function
     """Fix a flag for the block, the function, the coroutine function, or the test methods of the class.
 
+    Without a `value` the flag is boolean. A `value` is that of a flag of its type, which is on; `variant` is its key.
+    `override_flag("button-color", False, value="#000")` is a flag that is off, with an off variant.
+
     The flag need not exist. Overrides nest, and the innermost counts. Other threads, and tasks that began before, do
     not see it. The object has no state, so it may be used many times, also at once.
     """
 
-    def __init__(self, name: str, enabled: bool = True) -> None:  # noqa: FBT002 - override_flag("x", True)
+    def __init__(
+        self,
+        name: str,
+        enabled: bool = True,  # noqa: FBT002 - override_flag("x", True)
+        *,
+        value: Any = None,
+        variant: str = "",
+    ) -> None:
         self.name = name
         self.enabled = enabled
+        if value is None:
+            self._fixed = Fixed(enabled, enabled, variant or word(enabled), FlagType.BOOLEAN)
+        else:
+            self._fixed = Fixed(enabled, value, variant, type_of(value))
 
     def __enter__(self) -> None:
         below = layers.get()
-        layers.set(Layer({**(below.values if below else {}), self.name: self.enabled}, below))
+        layers.set(Layer({**(below.values if below else {}), self.name: self._fixed}, below))
 
     def __exit__(self, *_: object) -> None:
         top = layers.get()

@@ -27,6 +27,8 @@ from flags.evaluation.engine import (
 )
 from flags.evaluation.reasons import Rule
 from flags.targeting.traces import RuleTrace, traces_of
+from flags.values.served import as_json
+from flags.values.types import FlagType
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
 
@@ -47,6 +49,14 @@ class Checked:
     context: EvaluationContext
     organization_id: int | None
     organization: OrganizationContext = NO_ORGANIZATION_CONTEXT
+
+    @property
+    def value_text(self) -> str:
+        """The value in JSON, for people. Empty for a boolean flag, and without a value."""
+        decision, flag_type = self.decision, self.definition.type
+        if flag_type == FlagType.BOOLEAN or decision.value is None:
+            return ""
+        return as_json(decision.value, flag_type).decode()
 
     @property
     def rule_traces(self) -> list[RuleTrace]:

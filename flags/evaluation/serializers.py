@@ -22,6 +22,8 @@ ASKED = {"userId": names.USER, "organizationKey": names.OSLO, "environment": "pr
 CHECKED = {
     "name": names.FLAG,
     "enabled": True,
+    "variant": "on",
+    "value": True,
     "reason": "SPLIT",
     "rule": "rollout",
     "organizationId": names.OSLO_ID,
@@ -118,6 +120,13 @@ class CheckedSerializer(serializers.Serializer[Checked]):
 
     name = serializers.CharField(source="definition.key")
     enabled = serializers.BooleanField(source="decision.enabled")
+    variant = serializers.SerializerMethodField(
+        help_text="The key of the variant: on or off for a boolean flag, custom for a custom value. Null: none."
+    )
+    value = serializers.JSONField(
+        source="decision.value",
+        help_text="The value, of the type of the flag. Null: none, so the default in the application counts.",
+    )
     reason = serializers.ChoiceField(
         REASON_CHOICES, source="decision.reason", help_text="The reason, as OpenFeature names it."
     )
@@ -131,6 +140,9 @@ class CheckedSerializer(serializers.Serializer[Checked]):
     userId = serializers.CharField(source="context.targeting_key", allow_null=True)
     environment = serializers.CharField(source="context.environment", allow_null=True)
     ruleId = serializers.SerializerMethodField(help_text="The targeting rule that decided. Null: another rule decided.")
+
+    def get_variant(self, checked: Checked) -> str | None:
+        return checked.decision.variant or None
 
     def get_ruleId(self, checked: Checked) -> str | None:  # noqa: N802
         return checked.decision.rule_id or None

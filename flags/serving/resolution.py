@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -10,7 +11,7 @@ from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import Definition
 from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.serving.packed_states import PackedRow
-from flags.values.served import NOTHING, Served, as_json, as_type
+from flags.values.served import NOTHING, Served, as_json
 from flags.values.types import FlagType
 from flagsite.core.errors import FlagsiteError
 
@@ -53,6 +54,11 @@ class Resolution:
         self.why = ""
         """The error in words."""
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What OFREP calls metadata: the rule that decided, and the change that set the value."""
+        return dict(orjson.loads(self.json)["metadata"])
+
     @classmethod
     def by_rule(
         cls, definition: Definition, rule: Rule, serves: Served, *, enabled: bool, rule_id: str = ""
@@ -73,16 +79,16 @@ class Resolution:
         metadata = {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule}
         end = orjson.dumps({"variant": serves.variant, "metadata": metadata})[1:]
         json = b"%b%b,%b" % (start, value, end)
-        typed = Served(serves.variant, as_type(serves.value, definition.type)) if has_value else serves
-        return cls(definition.key, rule, json, enabled=enabled, reason=reason, serves=typed, flag_type=definition.type)
+        return cls(definition.key, rule, json, enabled=enabled, reason=reason, serves=serves, flag_type=definition.type)
 
     def with_change(self, row: PackedRow) -> Resolution:
         """The same resolution, with the organization and the number of the change that set the value."""
-        origin = b',"sourceOrganizationId":%d,"changeNumber":%d}}' % (row[0], row[1])
+        origin = b',"sourceOrganizationId":%d,"changeNumber":%d' % (row[0], row[1])
+        version = b"" if self.flag_type == FlagType.BOOLEAN else b',"version":%d' % row[1]
         return Resolution(
             self.key,
             self.rule,
-            self.json[:-2] + origin,
+            self.json[:-2] + origin + version + b"}}",
             enabled=self.enabled,
             reason=self.reason,
             serves=Served(self.variant, self.value),

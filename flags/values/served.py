@@ -22,7 +22,10 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The key of a variant and its value. Without a variant, the key is empty and the value is None."""
+    """The key of a variant and its value. Without a variant, the key is empty and the value is None.
+
+    The value has the type of the flag: JSON may have 1 for the float 1.0, but here it is a float.
+    """
 
     variant: str
     value: Any
@@ -84,9 +87,9 @@ def served(
     if key:
         found = _by_key(flag, key)
     elif is_custom(number):
-        found = Served(CUSTOM, custom) if is_of_type(custom, flag.type) else None
+        found = _of(flag, CUSTOM, custom)
     else:
-        found = next((_of(flag, each) for each in flag.variants if each.number == number), None)
+        found = next((_of(flag, each.key, each.value) for each in flag.variants if each.number == number), None)
     return found or _by_key(flag, flag.default_variant) or NOTHING
 
 
@@ -114,23 +117,13 @@ def is_of_type(value: Any, flag_type: FlagType) -> bool:
 def as_json(value: Any, flag_type: FlagType) -> bytes:
     """Return a value in JSON, written by the type of its flag: a float always has a point, an integer never has."""
     if flag_type == FlagType.FLOAT:
-        return _float_text(float(value)).encode()
+        return _float_text(value).encode()
     if flag_type == FlagType.INTEGER:
         return str(value).encode()
     try:
         return orjson.dumps(value)
     except TypeError:  # a number of more than 64 bits in an object
         return json.dumps(value, separators=(",", ":")).encode()
-
-
-def as_type(value: Any, flag_type: FlagType) -> Any:
-    """Return a value as an application gets it: as the type of its flag, and a copy, which the application may change.
-
-    JSON has one type of numbers, so 1 may stand for the float 1.0.
-    """
-    if flag_type == FlagType.FLOAT:
-        return float(value)
-    return copied(value)
 
 
 def copied(value: Any) -> Any:
@@ -141,11 +134,13 @@ def copied(value: Any) -> Any:
 
 
 def _by_key(flag: HasVariants, key: str) -> Served | None:
-    return next((_of(flag, each) for each in flag.variants if each.key == key), None) if key else None
+    return next((_of(flag, key, each.value) for each in flag.variants if each.key == key), None) if key else None
 
 
-def _of(flag: HasVariants, variant: Variant) -> Served | None:
-    return Served(variant.key, variant.value) if is_of_type(variant.value, flag.type) else None
+def _of(flag: HasVariants, key: str, value: Any) -> Served | None:
+    if not is_of_type(value, flag.type):
+        return None
+    return Served(key, float(value) if flag.type == FlagType.FLOAT else value)
 
 
 def _float_text(value: float) -> str:

@@ -48,12 +48,25 @@ SCHEMAS: dict[str, Any] = {
     },
     "OfrepFlag": {
         "type": "object",
-        "required": ["key", "reason", "value", "variant", "metadata"],
+        "required": ["key", "reason", "variant", "metadata"],
         "properties": {
             "key": {"type": "string"},
             "reason": {"type": "string", "enum": REASON_CHOICES},
-            "value": {"type": "boolean"},
-            "variant": {"type": "string", "enum": ["on", "off"]},
+            "value": {
+                "description": "The value, of the type of the flag. Without it, the default in the application counts.",
+                "oneOf": [
+                    {"type": "boolean"},
+                    {"type": "string"},
+                    {"type": "number"},
+                    {"type": "object"},
+                    {"type": "array"},
+                ],
+            },
+            "variant": {
+                "type": "string",
+                "description": "The key of the variant: on or off for a boolean flag, custom for a value that was set "
+                "in place of a variant, and empty without a value.",
+            },
             "metadata": {
                 "type": "object",
                 "description": "The rule that decided, a targeting rule by its id too, and where the value was set.",

@@ -10,6 +10,7 @@ from rich.table import Column
 
 from flags.evaluation import explain
 from flags.evaluation.engine import EvaluationContext
+from flags.evaluation.explain import Checked
 from flags.evaluation.serializers import ExplainedSerializer
 from flags.history.moments import find_moment
 from flags.history.past_explanation import explain_then
@@ -68,7 +69,8 @@ class Command(OperatorCommand):
         for step in checked.decision.steps:
             steps.add_row(*terminal.cells(step.rule.value, OUTCOMES[step.enabled], step.detail))
         verb = f"was, at {past.moment.at:%Y-%m-%d %H:%M:%S} UTC," if past else "is"
-        output: list[Any] = [f"{flag} {verb} {OUTCOMES[checked.decision.enabled]} ({document['reason']}).", steps]
+        what = f"{flag} {verb} {OUTCOMES[checked.decision.enabled]} ({document['reason']})."
+        output: list[Any] = [what, *_value_lines(checked), steps]
         if checked.rule_traces:
             output.append(_rules_table(checked.rule_traces))
         if path:
@@ -78,6 +80,11 @@ class Command(OperatorCommand):
                 values.add_row(*terminal.cells(f"{entry.key} (id {entry.id})", value, entry.why))
             output.append(values)
         return Answer(document, output)
+
+
+def _value_lines(checked: Checked) -> list[str]:
+    """Say what a flag that is not boolean serves."""
+    return [f"Variant {checked.decision.variant}: {checked.value_text}"] if checked.value_text else []
 
 
 def _rules_table(traces: Sequence[RuleTrace]) -> Any:

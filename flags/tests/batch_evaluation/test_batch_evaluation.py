@@ -82,7 +82,8 @@ def _rows(name: str, content: bytes) -> Iterator[Row]:
     if name.endswith(".jsonl"):
         yield from map(json.loads, content.splitlines())
     elif name.endswith(".parquet"):
-        yield from parquet.read_table(io.BytesIO(content)).to_pylist()
+        for row in parquet.read_table(io.BytesIO(content)).to_pylist():
+            yield row | {"value": json.loads(row["value"] or "null")}
     else:
         words = {"true": True, "false": False, "": None}
         for row in csv.DictReader(io.StringIO(content.decode(), newline="")):
@@ -104,13 +105,14 @@ def _single(definitions: Any, context: Any, flag: str, user: str | None, environ
         decision = engine.evaluate(definitions[flag], context, EvaluationContext(user, environment), definitions)
     except TargetingKeyMissing:
         failed = {"enabled": None, "variant": None, "reason": "ERROR", "rule": "rollout"}
-        return row | failed | {"errorCode": "TARGETING_KEY_MISSING"}
+        return row | failed | {"errorCode": "TARGETING_KEY_MISSING", "value": None}
     return row | {
         "enabled": decision.enabled,
-        "variant": "on" if decision.enabled else "off",
+        "variant": decision.variant,
         "reason": decision.reason,
         "rule": decision.rule,
         "errorCode": None,
+        "value": decision.value,
     }
 
 

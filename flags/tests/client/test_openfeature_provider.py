@@ -80,7 +80,8 @@ def test_what_a_setting_names_and_cannot_be_an_organization_is_an_invalid_contex
     assert (details.value, details.error_code) == (False, ErrorCode.INVALID_CONTEXT)
 
 
-def test_flags_are_boolean(client: OpenFeatureClient) -> None:
+def test_a_boolean_flag_that_is_asked_for_as_another_type_is_a_type_mismatch(client: OpenFeatureClient) -> None:
+    Flag.objects.create(key="checkout", enabled=True)
     for details in (
         client.get_string_details("checkout", "a"), client.get_integer_details("checkout", 1),
         client.get_float_details("checkout", 1.5), client.get_object_details("checkout", {}),

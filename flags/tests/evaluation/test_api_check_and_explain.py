@@ -62,7 +62,8 @@ def test_the_answer_names_the_rule_and_where_the_value_comes_from(api: Api, cast
     define()
     number = put(cast.acme)
     assert answer(api, organizationId=cast.oslo.pk, userId="u", environment="staging") == {
-        "name": "new-ui", "enabled": True, "reason": "TARGETING_MATCH", "rule": "organization",
+        "name": "new-ui", "enabled": True, "variant": "on", "value": True, "reason": "TARGETING_MATCH",
+        "rule": "organization",
         "organizationId": cast.oslo.pk, "sourceOrganizationId": cast.acme.pk, "changeNumber": number, "version": 1,
         "userId": "u", "environment": "staging", "ruleId": None,
     }  # fmt: skip
