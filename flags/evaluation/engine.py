@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.reasons import REASONS, STOPPED, Reason, Rule, Unit, name_of_unit, word
+from flags.evaluation.reasons import REASONS, STOPPED, Outcome, Reason, Rule, RuleResult, Unit, name_of_unit, word
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucketing, hash_version
 from flags.targeting.attributes import Attributes
 from flags.targeting.rules import TargetingRule, unit_bytes
@@ -222,22 +222,6 @@ def _decision(given: _Input, steps: list[Step], outcome: Outcome) -> Decision:
         steps[-1] = replace(steps[-1], detail=f"{steps[-1].detail} {sentence_on(found)}")
     reason = definition.reason_of(rule, enabled=enabled, has_value=found.value is not None)
     return Decision(enabled, rule, tuple(steps), state, reason, found)
-
-
-class Outcome(NamedTuple):
-    """What a rule says. `enabled` is None if it leaves the decision to the next rule; `detail` is a sentence.
-
-    The rule `targeting` also names the targeting rule that decided, and the variant that this rule serves, if any.
-    """
-
-    enabled: bool | None
-    detail: str
-    rule_id: str = ""
-    variant: str = ""
-
-
-RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str] | tuple[bool | None, str, str, str]
-"""The values of an `Outcome`."""
 
 
 def _archived(given: _Input) -> RuleResult:

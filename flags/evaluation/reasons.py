@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Unit(StrEnum):
@@ -53,6 +54,22 @@ REASONS = {
 
 STOPPED = frozenset({Rule.ARCHIVED, Rule.KILLED})
 """The rules that stop a flag, so that it serves none of its variants."""
+
+
+class Outcome(NamedTuple):
+    """What a rule says. `enabled` is None if it leaves the decision to the next rule; `detail` is a sentence.
+
+    The rule `targeting` also names the targeting rule that decided, and the variant that this rule serves, if any.
+    """
+
+    enabled: bool | None
+    detail: str
+    rule_id: str = ""
+    variant: str = ""
+
+
+RuleResult = tuple[bool | None, str] | tuple[bool | None, str, str] | tuple[bool | None, str, str, str]
+"""The values of an `Outcome`."""
 
 
 def name_of_unit(unit: str, by: str, level: int | None) -> str:
