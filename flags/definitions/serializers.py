@@ -24,6 +24,15 @@ OUTPUT_EXAMPLE = INPUT_EXAMPLE | {
     "updatedAt": "2026-11-23T10:12:03.104822Z",
     "updatedBy": f"user:{names.PERSON}",
 }
+TYPED_EXAMPLE = {
+    "name": names.NEW_TYPED_FLAG,
+    "type": "string",
+    "enabled": True,
+    "variants": [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}],
+    "defaultVariant": "blue",
+    "offVariant": None,
+    "schema": {"pattern": "^#[0-9a-f]{3}$"},
+}
 PLAN_EXAMPLE = {
     "organizations": 42,
     "changed": 30,
@@ -60,7 +69,9 @@ class DefinitionInput(WriteInput):
         return {**{spec.wire_name: spec.input_field() for spec in FIELDS.values()}, **super().get_fields()}
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A rollout", value=NEW_EXAMPLE)])
+@extend_schema_serializer(
+    examples=[OpenApiExample("A rollout", value=NEW_EXAMPLE), OpenApiExample("Variants", value=TYPED_EXAMPLE)]
+)
 class NewDefinition(DefinitionInput):
     """The body of POST /v1/feature-flags."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import transaction
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -17,7 +19,7 @@ from flags.definitions.models import FLAG_KEY_PATTERN
 from flags.definitions.refusals import archived_flag, unknown_flag
 from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import check_may_define, may_define
-from flags.errors import FlagTypeImmutable
+from flags.manifest.default_values import changed_fields, new_fields
 from flags.manifest.serializers import (
     ArchivedManifestFlagSerializer,
     ChangedManifestFlag,
@@ -25,12 +27,12 @@ from flags.manifest.serializers import (
     NewManifestFlag,
     WrittenManifestFlagSerializer,
 )
+from flags.values.checks import checked_value
 from flagsite.core.api.input import ReasonInput
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
 from orgs.idempotency.stored_answers import idempotent
 
-BOOLEAN = "boolean"
 KEY = OpenApiParameter("key", {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}, OpenApiParameter.PATH)
 CAPABILITIES = OpenApiParameter(
     "X-Manifest-Capabilities",
@@ -97,12 +99,15 @@ class ManifestFlags(ManifestEndpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """`defaultValue` becomes the default of the definition. A key that exists is refused, also an archived one."""
+        """A key that exists is refused, also an archived one.
+
+        `defaultValue` becomes the default of a boolean flag. A flag with another type is on, and gets one variant
+        `default` with this value.
+        """
         check_may_define(self.caller)
         values = NewManifestFlag.read(request)
-        if values["type"] != BOOLEAN:
-            raise ValidationError({"type": ["All flags of Flagsite are boolean. Send the type `boolean`."]})
-        flag = service.create(key=values["key"], values=_fields(values), by=self.caller.name)
+        fields = _described(values) | new_fields(values["type"], _value_in(values))
+        flag = service.create(key=values["key"], values=fields, by=self.caller.name)
         location = reverse("definition", args=[flag.key])
         written = WrittenManifestFlagSerializer({"flag": flag})
         return self.answer(written, status=status.HTTP_201_CREATED, Location=location)
@@ -123,17 +128,24 @@ class OneManifestFlag(ManifestEndpoint):
     )
     @idempotent
     def put(self, request: Request, key: str) -> Response:
-        """Changes the description and the default. All other parts of the definition stay."""
+        """Changes the description and the default. All other parts of the definition stay.
+
+        If a variant has the value of `defaultValue`, it becomes the default variant. If none has, the default variant
+        gets this value.
+        """
         check_may_define(self.caller)
         values = ChangedManifestFlag.read(request)
         if values["key"] != key:
             raise ValidationError({"key": ["The key of the body is not that of the address. Send the same key."]})
-        flag = service.flag_called(key)
-        if flag.archived:
-            raise archived_flag(key)
-        if values["type"] != BOOLEAN:
-            raise FlagTypeImmutable(f"The flag {key!r} is boolean, as all flags are. Send the type `boolean`.")
-        changed = service.update(key=key, values=_fields(values), by=self.caller.name)
+        with transaction.atomic():
+            service.lock_definitions()
+            flag = service.flag_called(key)
+            if flag.archived:
+                raise archived_flag(key)
+            fields = _described(values) | {"type": values["type"]}
+            if "defaultValue" in values and values["type"] == flag.type:
+                fields |= changed_fields(flag, _value_in(values))
+            changed = service.update(key=key, values=fields, by=self.caller.name)
         return self.answer(WrittenManifestFlagSerializer({"flag": changed}))
 
     @extend_schema(
@@ -156,6 +168,14 @@ class OneManifestFlag(ManifestEndpoint):
         return self.answer(ArchivedManifestFlagSerializer({"message": message, "archivedAt": flag.updated_at}))
 
 
-def _fields(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the definition fields in the body of a write. A description of null is none."""
-    return {name: "" if values[name] is None else values[name] for name in ("enabled", "description") if name in values}
+def _value_in(values: dict[str, Any]) -> Any:
+    """Return the default value in the body of a write, which has to be of its type."""
+    try:
+        return checked_value(values["type"], values["defaultValue"])
+    except DjangoValidationError as error:
+        raise ValidationError({"defaultValue": list(error.messages)}) from error
+
+
+def _described(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the description in the body of a write. Null is none."""
+    return {"description": values["description"] or ""} if "description" in values else {}

@@ -8,12 +8,16 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from flags.definitions import rules
-from flags.definitions.json_fields import TrueOrFalse
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN, Flag
+from flags.manifest.default_values import default_value
 from flags.values.types import TYPES
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text, WriteInput
 
+VALUE = {
+    "oneOf": [{"type": "boolean"}, {"type": "string"}, {"type": "number"}, {"type": "object"}],
+    "description": "A value of the type.",
+}
 ENTRY = {
     "key": names.FLAG,
     "name": names.FLAG,
@@ -28,13 +32,15 @@ class ManifestFlagSerializer(serializers.Serializer[Flag]):
 
     key = serializers.CharField()
     name = serializers.CharField(source="key", help_text="The key: flags of Flagsite have no other name.")
-    type = serializers.SerializerMethodField()
+    type = serializers.ChoiceField(TYPES)
     description = serializers.CharField()
-    defaultValue = serializers.BooleanField(source="enabled", help_text="The default of the flag's definition.")
+    defaultValue = serializers.SerializerMethodField(
+        help_text="The default of a boolean flag, and the value of the default variant of another flag."
+    )
 
-    @extend_schema_field(serializers.ChoiceField(TYPES))
-    def get_type(self, flag: Flag) -> str:
-        return "boolean"
+    @extend_schema_field(VALUE)
+    def get_defaultValue(self, flag: Flag) -> Any:  # noqa: N802 - the wire's name
+        return default_value(flag)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("One flag", value={"flags": [ENTRY]})])
@@ -72,11 +78,22 @@ class ArchivedManifestFlagSerializer(serializers.Serializer[dict[str, Any]]):
     archivedAt = serializers.DateTimeField()
 
 
+@extend_schema_field(VALUE)
+class DefaultValue(serializers.Field[Any, Any, Any, Any]):
+    """A value of the flag's type."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class ManifestFlagInput(WriteInput):
     """A flag as the protocol writes it."""
 
     key = Text(max_length=255, validators=[FLAG_KEY], help_text=f"`{FLAG_KEY_PATTERN}`")
-    type = serializers.ChoiceField(TYPES, help_text="Only `boolean`.")
+    type = serializers.ChoiceField(TYPES, help_text="The type of the values. It cannot be changed.")
     name = Text(required=False, max_length=255, help_text="The key, or left out: flags have no other name.")
     description = Text(
         required=False,
@@ -85,7 +102,7 @@ class ManifestFlagInput(WriteInput):
         max_length=rules.MAX_DESCRIPTION_LENGTH,
         trim_whitespace=False,
     )
-    defaultValue = TrueOrFalse(source="enabled")
+    defaultValue = DefaultValue()
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         """Refuse a name that Flagsite would lose."""
@@ -107,4 +124,4 @@ class NewManifestFlag(ManifestFlagInput):
 class ChangedManifestFlag(ManifestFlagInput):
     """The body of PUT. A field that you leave out does not change."""
 
-    defaultValue = TrueOrFalse(source="enabled", required=False)
+    defaultValue = DefaultValue(required=False)

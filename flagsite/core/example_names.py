@@ -22,10 +22,12 @@ FLAG, FLAG_ID = "new-checkout", 2
 SALE_FLAG = "sale"
 HAPPY_HOUR_FLAG = "happy-hour"
 ARCHIVED_FLAG = "old-banner"
+COLOR_FLAG = "button-color"
+"""A flag of the type string with the variants `blue` and `red`."""
 SALE_CHANGE = 2
 """The number of the change that has switched the sale on in Norway."""
-NEW_FLAG = "one-page-checkout"
-"""A flag that the demo does not have."""
+NEW_FLAG, NEW_TYPED_FLAG = "one-page-checkout", "link-color"
+"""Flags that the demo does not have."""
 USER = "user-17"
 """A targeting key."""
 

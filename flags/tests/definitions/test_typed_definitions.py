@@ -22,7 +22,7 @@ from flagsite.core.db.clock import now
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
-from orgs.tests.api import Api, kind_of
+from orgs.tests.api import Api, kind_of, wrong_fields
 from orgs.tests.commands import run
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +75,26 @@ def test_the_first_variant_is_the_default_of_a_new_flag_that_names_none(api: Api
     parts = {name: value for name, value in COLOR.items() if name != "defaultVariant"}
     assert api.post(BASE, parts).json()["defaultVariant"] == "blue"
     assert patched(api, defaultVariant=None).json()["defaultVariant"] is None
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("type", [None, "", "text", 1, [], {}]),
+        ("variants", [None, {}, "blue", [1], [{"key": "a"}], [{"key": "a b", "value": 1}], [{"key": 1, "value": 1}],
+                      [{"key": "a", "value": 1, "number": 1}], [{"key": "a", "value": "\x00"}],
+                      [{"key": "a", "value": {"\ud800": 1}}]]),
+        ("defaultVariant", [1, "", "-a", "a b", "a" * 256, [], {}, "\x00"]),
+        ("offVariant", [1, "", "-a", "a b", "a" * 256, [], {}, "\ud800"]),
+        ("schema", [1, [], "x", True, {"type": "colour"}, {"$ref": "https://example.com/x"}, {"pattern": "("},
+                    {"unevaluatedProperties": False}, {"properties": {"a": {"$id": "x"}}}, {"const": "\x00"}]),
+    ],
+)  # fmt: skip
+def test_nonsense_in_a_part_is_told_by_its_name(api: Api, part: str, values: list[Any]) -> None:
+    defined(api)
+    for value in values:
+        for refused in (api.post(BASE, {"name": "new", part: value}), patched(api, **{part: value})):
+            assert {field.partition(".")[0] for field in wrong_fields(refused)} == {part}, value
 
 
 def test_an_old_client_does_not_take_type_and_variants_away(api: Api) -> None:

@@ -102,6 +102,7 @@ def test_what_cannot_be_is_refused_in_the_form_of_the_protocol(api: Api) -> None
     assert refused(api.post(FLAGS, NEW)) == (409, "flag-exists")
     assert refused(api.post(FLAGS, NEW | {"key": "gone"})) == (409, "flag-exists")
     assert refused(api.post(FLAGS, NEW | {"key": "x", "type": "string"})) == (400, "invalid-input")
+    assert refused(api.post(FLAGS, NEW | {"key": "x", "type": "text"})) == (400, "invalid-input")
     assert refused(api.post(FLAGS, NEW | {"key": "x", "defaultValue": "true"})) == (400, "invalid-input")
     assert refused(api.post(FLAGS, NEW | {"key": "x", "name": "Another name"})) == (400, "invalid-input")
     assert refused(api.send("PUT", put, NEW | {"key": "other"})) == (400, "invalid-input")
@@ -111,4 +112,48 @@ def test_what_cannot_be_is_refused_in_the_form_of_the_protocol(api: Api) -> None
     for key in ("gone", "none"):
         assert refused(api.send("DELETE", f"{FLAGS}/{key}")) == (404, "flag-not-found")
     details = api.post(FLAGS, NEW | {"key": "x", "type": "string"}).json()["error"]["details"]
-    assert details == [{"field": "type", "message": "All flags of Flagsite are boolean. Send the type `boolean`."}]
+    assert details == [
+        {"field": "defaultValue", "message": 'The value is not of the type string: a text, such as "blue".'}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag_type", "value", "other", "wrong"),
+    [
+        ("string", "control", "", 1), ("integer", 3, -1, 1.5), ("float", 0.5, 1.0, "1"),
+        ("object", {"a": [1]}, {}, [1]),
+    ],
+)  # fmt: skip
+def test_a_typed_flag_is_defined_read_and_changed(api: Api, flag_type: str, value: Any, other: Any, wrong: Any) -> None:
+    new = {"key": "banner", "type": flag_type, "defaultValue": value}
+    made = api.post(FLAGS, new)
+    assert made.json()["flag"] == new | {"name": "banner", "description": ""}
+    assert api.get("/v1/feature-flags/banner").json()["variants"] == [{"key": "default", "value": value}]
+    assert Flag.objects.get().enabled
+    put = f"{FLAGS}/banner"
+    assert api.send("PUT", put, new | {"defaultValue": other}).json()["flag"]["defaultValue"] == other
+    assert api.get("/v1/feature-flags/banner").json()["variants"] == [{"key": "default", "value": other}]
+    assert api.get(MANIFEST).json()["flags"][0]["defaultValue"] == other
+    assert refused(api.send("PUT", put, new | {"defaultValue": wrong})) == (400, "invalid-input")
+    another = {"key": "banner", "type": "boolean", "defaultValue": True}
+    assert refused(api.send("PUT", put, another)) == (409, "flag-type-immutable")
+    assert api.send("PUT", put, {"key": "banner", "type": flag_type}).json()["flag"]["defaultValue"] == other
+
+
+def test_a_value_that_a_variant_has_makes_it_the_default_variant(api: Api) -> None:
+    variants = [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}]
+    service.create(key="color", values={"type": "string", "variants": variants}, by="user:ada")
+    put = f"{FLAGS}/color"
+    api.send("PUT", put, {"key": "color", "type": "string", "defaultValue": "#f00"})
+    read = api.get("/v1/feature-flags/color").json()
+    assert (read["defaultVariant"], read["variants"], read["enabled"]) == ("red", variants, False)
+    service.update(key="color", values={"default_variant": ""}, by="user:ada")
+    assert api.get(MANIFEST).json()["flags"][0]["defaultValue"] == "#00f"
+    api.send("PUT", put, {"key": "color", "type": "string", "defaultValue": "#0f0"})
+    read = api.get("/v1/feature-flags/color").json()
+    assert (read["defaultVariant"], read["variants"][-1]) == ("default", {"key": "default", "value": "#0f0"})
+
+
+def test_a_float_is_written_with_a_point_also_if_the_tool_sends_none(api: Api) -> None:
+    api.post(FLAGS, {"key": "ratio", "type": "float", "defaultValue": 1})
+    assert b'"defaultValue":1.0' in api.get(MANIFEST).content.replace(b'": ', b'":')

@@ -17,6 +17,7 @@ from flags.schedules import due, plan
 from flags.schedules.plan import ScheduleRequest
 from flags.states.set_flag import set_flag
 from flags.states.setting_rules import Below
+from flags.values.types import FlagType
 from flagsite.core import actor
 from flagsite.core import example_names as names
 from flagsite.core.db.clock import now
@@ -90,6 +91,18 @@ def _define_flags() -> None:
     ):
         service.create(key=key, values={"description": description}, by=AUTHOR)
     service.archive(key=names.ARCHIVED_FLAG, by=AUTHOR)
+    colors = [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}]
+    service.create(
+        key=names.COLOR_FLAG,
+        values={
+            "description": "The color of the buttons that order.",
+            "type": FlagType.STRING.value,
+            "variants": colors,
+            "value_schema": {"pattern": "^#[0-9a-f]{3}$"},
+            **everywhere,
+        },
+        by=AUTHOR,
+    )
 
 
 def _import_stores() -> None:
