@@ -20,10 +20,10 @@ from orgs.tests.api import Api, kind_of, wrong_fields
 
 BASE = "/v1/feature-flags"
 WHOLE = {
-    "name": "new-ui", "description": "Another look.", "enabled": True, "availableToClients": True,
-    "userWhitelist": ["u1", "u2"], "rolloutPercentage": 12.125, "rolloutUnit": "ancestor", "rolloutLevel": 1, "salt": "s",
-    "hashVersion": 1, "rules": [{"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}],
-               "serve": {"rollout": {"on": 70, "off": 30}, "by": "targetingKey"}}],
+    "name": "new-ui", "description": "Another look.", "enabled": True, "availableToClients": True, "salt": "s",
+    "rolloutPercentage": 12.125, "rolloutUnit": "ancestor", "rolloutLevel": 1, "hashVersion": 1,
+    "rules": [{"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}],
+               "serve": {"rollout": {"on": 70, "off": 30}, "by": "targetingKey"}}], "userWhitelist": ["u1", "u2"],
     "type": "boolean", "variants": [], "defaultVariant": None, "offVariant": None, "schema": None,
     "environments": {"staging": True, "prod": False}, "prerequisites": [], "owner": "team a", "tags": ["a", "b"],
     "kind": "operational", "expiresOn": "2027-01-31", "killed": True, "archived": False,
