@@ -25,6 +25,7 @@ from flags.definitions.plan_words import effect_in_words, fields_in_words
 from flags.definitions.visible_flags import visible_flags
 from flags.definitions.who_may_define import may_define, may_purge
 from flags.evaluation.admin_page import EvaluationPages
+from flags.evaluation.wants import lines_of
 from flags.insights.stale_page import StalePage
 from flags.moving.page import MovingPages
 from flags.serving.operator_invalidation_page import InvalidationPage
@@ -42,7 +43,7 @@ from orgs.access.operator_admin import OperatorAdmin, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
-OF_JSON = ("environments", "targeting_rules", "variants", "value_schema")
+OF_JSON = ("environments", "targeting_rules", "variants", "value_schema", "prerequisite_wants")
 """The fields that the page shows in words to who cannot change them."""
 RARE = {AdminSection.VALUES, AdminSection.TARGETING, AdminSection.BUCKETS}
 """The sections of the form that most flags do not need."""
@@ -50,6 +51,8 @@ DEFINITION_TAB = "definition"
 """The value of the query parameter `tab` for the form."""
 REVIEW = "_review"
 """The name of the button that shows the plan of a change."""
+BESIDE = {"prerequisites": ("prerequisite_wants",)}
+"""Inputs that stand after the input of a field, and that the form puts together with it."""
 AUTHORS = {"created_by", "updated_by"}
 """Those that a person with a scope does not see: they name people and access keys of other customers."""
 
@@ -93,6 +96,11 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         """The JSON Schema for who cannot change it, for the same reason."""
         return flag_words.schema_in_words(flag)
 
+    @admin.display(description="What prerequisites must be")
+    def prerequisite_wants_in_words(self, flag: Flag) -> str:
+        """What the prerequisites must be, for the same reason."""
+        return lines_of(flag.prerequisite_wants).replace("\n", ", ") or "on"
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and may_define(require_caller(request))
 
@@ -119,7 +127,10 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
             (
                 section or None,
                 {
-                    "fields": [*(["key"] if section is AdminSection.TOP else []), *(shown.get(n, n) for n in names)],
+                    "fields": [
+                        *(["key"] if section is AdminSection.TOP else []),
+                        *(shown.get(name, name) for each in names for name in (each, *BESIDE.get(each, ()))),
+                    ],
                     "classes": ["collapse"] if _is_folded(section, names, obj) else [],
                 },
             )

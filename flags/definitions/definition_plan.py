@@ -16,6 +16,7 @@ from flags.definitions.fields import FIELDS, as_json
 from flags.definitions.models import Flag
 from flags.evaluation.effective_value import off_for_everybody
 from flags.evaluation.engine import Definition
+from flags.evaluation.wants import keys_of
 from flags.states.effects import parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import count_organizations, settings_everywhere
@@ -93,7 +94,7 @@ def of_change(flag: Flag, before: Mapping[str, Any], changed: Mapping[str, Any])
     of the model.
     """
     after = {**before, **changed}
-    needed = loader.load_needed(keys=[flag.key, *after["prerequisites"]])
+    needed = loader.load_needed(keys=[flag.key, *keys_of(after["prerequisites"])])
     stopped = [_is_stopped(needed, needed[flag.key]), _is_stopped(needed, _definition(needed[flag.key], changed))]
     total = count_organizations()
     differing, is_estimate = _differing(_groups_of(flag, total), before, after, stopped)
@@ -122,10 +123,8 @@ def _environments(before: Mapping[str, bool], after: Mapping[str, bool]) -> list
 
 def _definition(former: Definition, changed: Mapping[str, Any]) -> Definition:
     """Return the definition that evaluation would read after the change."""
-    specs = [FIELDS[name] for name in changed]
-    return replace(
-        former, **{spec.evaluated_as: spec.to_evaluation(changed[spec.name]) for spec in specs if spec.evaluated_as}
-    )
+    evaluated = (FIELDS[name].evaluated(value) for name, value in changed.items())
+    return replace(former, **{name: value for attributes in evaluated for name, value in attributes.items()})
 
 
 def _is_stopped(needed: Mapping[str, Definition], definition: Definition) -> bool:

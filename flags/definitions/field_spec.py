@@ -75,6 +75,8 @@ class FieldSpec:
     """The attribute of `flags.evaluation.engine.Definition` with the value. Empty if evaluation does not read it."""
     to_evaluation: Callable[[Any], Any] = unchanged
     """Converts the model's value to this attribute. This conversion is called for None too."""
+    also_evaluated: Callable[[Any], dict[str, Any]] = lambda _value: {}
+    """Returns more attributes that come from the value."""
 
     @property
     def is_column(self) -> bool:
@@ -90,6 +92,10 @@ class FieldSpec:
         """Check a value with the field's validator. Raises ValidationError."""
         if self.rule is not None:
             self.rule(value)
+
+    def evaluated(self, value: Any) -> dict[str, Any]:
+        """Return the attributes of `flags.evaluation.engine.Definition` that come from a value."""
+        return {self.evaluated_as: self.to_evaluation(value), **self.also_evaluated(value)} if self.evaluated_as else {}
 
     def value_from_json(self, value: Any) -> Any:
         """Convert JSON, of a schedule or of history, to the model's value."""

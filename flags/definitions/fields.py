@@ -20,6 +20,7 @@ from flags.definitions.json_fields import (
     DistinctTexts,
     Environments,
     Percentage,
+    Prerequisites,
     TargetingRules,
     Texts,
     TrueOrFalse,
@@ -28,10 +29,11 @@ from flags.definitions.json_fields import (
     Variants,
     WholeNumber,
 )
-from flags.definitions.models import FLAG_KEY, Flag
+from flags.definitions.models import Flag
 from flags.evaluation.hashes import HASHES
 from flags.evaluation.reasons import Unit
 from flags.evaluation.rollout import threshold
+from flags.evaluation.wants import Entry, entries_of, keys_of, normalized_entries, wants_of
 from flags.targeting.checks import normalized_rules
 from flags.targeting.rules import rules_of
 from flags.targeting.rules_schema import EXAMPLE_OF_RULES
@@ -280,18 +282,14 @@ _SPECS = (
     FieldSpec(
         name="prerequisites",
         wire_name="prerequisites",
-        input=partial(
-            DistinctTexts,
-            child=Text(max_length=255, trim_whitespace=False, validators=[FLAG_KEY]),
-            max_length=100,
-            help_text="Names of flags that must be on before this flag can be on.",
-        ),
-        output=Texts,
+        input=partial(Prerequisites, help_text="Flags that must be on, or off, before this flag can be on."),
+        output=Prerequisites,
         example=[names.BASKET_FLAG],
-        normalized=sorted,
+        normalized=normalized_entries,
         section=AdminSection.TARGETING,
         evaluated_as="prerequisites",
-        to_evaluation=tuple,
+        to_evaluation=lambda entries: tuple(keys_of(entries)),
+        also_evaluated=lambda entries: {"wants": wants_of(entries)},
     ),
     FieldSpec(
         name="owner",
@@ -363,7 +361,7 @@ FIELDS: Mapping[str, FieldSpec] = {spec.name: spec for spec in _SPECS}
 
 
 def values_of(flag: Flag) -> dict[str, Any]:
-    """Return the value of every definition field by the model's field names. Prerequisites are sorted keys."""
+    """Return the value of every definition field by the model's field names. Prerequisites are sorted by key."""
     return {name: getattr(flag, name) if spec.is_column else prerequisites_of(flag) for name, spec in FIELDS.items()}
 
 
@@ -373,9 +371,9 @@ def differ(one: Any, other: Any) -> bool:
     return one != other or (is_json and canonical_json(one) != canonical_json(other))
 
 
-def prerequisites_of(flag: Flag) -> list[str]:
-    """Return the sorted keys of the flag's prerequisites. It makes no query if they were prefetched."""
-    return sorted(needed.key for needed in flag.prerequisites.all())
+def prerequisites_of(flag: Flag) -> list[Entry]:
+    """Return the flag's prerequisites, sorted by key. It makes no query if they were prefetched."""
+    return entries_of((needed.key for needed in flag.prerequisites.all()), flag.prerequisite_wants)
 
 
 def as_json(values: Mapping[str, Any], *, is_bound: bool = False) -> dict[str, Any]:
@@ -389,6 +387,5 @@ def as_json(values: Mapping[str, Any], *, is_bound: bool = False) -> dict[str, A
         spec = FIELDS[name]
         access = spec.bound_access if is_bound else BoundAccess.VALUE
         if access is not BoundAccess.NOTHING:
-            is_null = value is None or access is BoundAccess.NULL
-            document[spec.wire_name] = None if is_null else spec.to_json(value)
+            document[spec.wire_name] = None if value is None or access is BoundAccess.NULL else spec.to_json(value)
     return document

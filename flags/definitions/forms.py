@@ -18,6 +18,7 @@ from flags.definitions.fields import FIELDS, without_numbers
 from flags.definitions.models import Flag
 from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile, InvalidDefinition
+from flags.evaluation.wants import entries_from_lines, lines_of, stored_wants
 from flags.values.checks import checked_list
 from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
@@ -62,6 +63,12 @@ class FlagForm(forms.ModelForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text="Targeting keys for which the flag is on, even where the organization has it off. One in each line.",
     )
+    prerequisite_wants = forms.CharField(
+        required=False,
+        label="What prerequisites must be",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "placeholder": "old-checkout: off"}),
+        help_text="Prerequisites must be on. For others, write a line such as old-ui: off, or colour: variant red.",
+    )
     reason = reason_line()
     based_on = forms.CharField(required=False, widget=forms.HiddenInput())
     plan_hash = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput())
@@ -82,6 +89,8 @@ class FlagForm(forms.ModelForm):
             self.initial.setdefault("rollout_percentage", settings.FLAGS_DEFAULT_ROLLOUT)
         if "type" in self.fields:
             self.fields["type"].required = False
+        if self.instance.pk:
+            self.initial["prerequisite_wants"] = lines_of(self.instance.prerequisite_wants)
         if "salt" in self.fields:
             self.fields["salt"].required = False
         for name in {"tags", "whitelist"} & set(self.fields):
@@ -126,11 +135,20 @@ class FlagForm(forms.ModelForm):
         other = None if self.instance.pk else Flag.objects.filter(key=key).first()
         if other is not None:
             self.add_error("key", existing_flag(other).detail)
+        self._clean_prerequisites(key, values)
+        return values
+
+    def _clean_prerequisites(self, key: str, values: dict[str, Any]) -> None:
+        """Put the prerequisites and what they must be together."""
+        keys = [needed.key for needed in values.get("prerequisites", ())]
         try:
-            prerequisites.check(key, [needed.key for needed in values.get("prerequisites", ())])
+            self.entries = entries_from_lines(keys, values.get("prerequisite_wants", ""))
+            values["prerequisite_wants"] = stored_wants(self.entries)
+            prerequisites.check(key, self.entries)
+        except ValidationError as error:
+            self.add_error("prerequisite_wants", error)
         except FlagsiteError as error:
             self.add_error("prerequisites", error.detail)
-        return values
 
     def _check_each(self, values: Mapping[str, Any]) -> None:
         """Find what is wrong with a field by itself."""
@@ -158,7 +176,7 @@ class FlagForm(forms.ModelForm):
         values = {name: self.cleaned_data[name] for name in set(FIELDS) & set(self.cleaned_data)}
         if not self.instance.pk and not values.get("default_variant"):
             values.pop("default_variant", None)  # the first variant
-        return values | {"prerequisites": [needed.key for needed in self.cleaned_data["prerequisites"]]}
+        return values | {"prerequisites": self.entries}
 
 
 class DefinitionOperationForm(forms.Form):

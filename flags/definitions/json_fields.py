@@ -12,12 +12,16 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from flags.definitions import rules
+from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN
+from flags.evaluation.wants import LONGEST_VARIANT, MOST_PREREQUISITES, OFF, ON, Entry, checked_entries, keys_of
 from flags.targeting.checks import checked_rules
 from flags.targeting.rules_schema import RULES_SCHEMA
 from flags.values.checks import MEMBERS, VARIANT_KEY_PATTERN, checked_list
 from flags.values.json_schema import check_schema
 from flags.values.variants import MOST_VARIANTS
 from flagsite.core.api.input import Text, whole_number
+
+KEY_SCHEMA = {"type": "string", "pattern": f"^{FLAG_KEY_PATTERN}$"}
 
 
 @extend_schema_field({"type": "boolean"})
@@ -130,6 +134,41 @@ class ValueSchema(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
         return dict(data)
 
     def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MOST_PREREQUISITES,
+        "items": {
+            "oneOf": [
+                KEY_SCHEMA,
+                {
+                    "type": "object",
+                    "required": ["flag"],
+                    "not": {"required": ["is", "variant"]},
+                    "additionalProperties": False,
+                    "properties": {
+                        "flag": KEY_SCHEMA,
+                        "is": {"type": "string", "enum": [ON, OFF]},
+                        "variant": {"type": "string", "minLength": 1, "maxLength": LONGEST_VARIANT},
+                    },
+                },
+            ]
+        },
+    }
+)
+class Prerequisites(serializers.Field[list[Entry], Any, list[Entry], Any]):
+    """A JSON array of prerequisites."""
+
+    def to_internal_value(self, data: Any) -> list[Entry]:
+        entries = checked_entries(data)
+        for key in keys_of(entries):
+            FLAG_KEY(key)
+        return entries
+
+    def to_representation(self, value: list[Entry]) -> list[Entry]:
         return value
 
 

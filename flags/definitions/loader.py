@@ -13,6 +13,7 @@ from django.db.models.functions import Collate
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.evaluation.engine import Definition
+from flags.evaluation.wants import entries_of
 
 EVALUATED = [spec for spec in FIELDS.values() if spec.evaluated_as]
 PREREQUISITE_KEYS = ArraySubquery(
@@ -47,13 +48,26 @@ def load_needed(*, ids: Iterable[int] = (), keys: Iterable[str] = ()) -> dict[st
 def _load(flags: QuerySet[Flag], *, whitelist: F) -> dict[str, Definition]:
     columns = [spec.name for spec in EVALUATED if spec.is_column and spec.name != "whitelist"]
     rows = flags.order_by(Collate("key", "C")).values(
-        "id", "key", "version", *columns, prerequisite_keys=PREREQUISITE_KEYS, whitelisted=whitelist
+        "id",
+        "key",
+        "version",
+        "prerequisite_wants",
+        *columns,
+        prerequisite_keys=PREREQUISITE_KEYS,
+        whitelisted=whitelist,
     )
-    renamed = ({**row, "prerequisites": row["prerequisite_keys"], "whitelist": row["whitelisted"]} for row in rows)
+    renamed = (
+        {
+            **row,
+            "prerequisites": entries_of(row["prerequisite_keys"], row["prerequisite_wants"]),
+            "whitelist": row["whitelisted"],
+        }
+        for row in rows
+    )
     return {row["key"]: definition_from(row) for row in renamed}
 
 
 def definition_from(row: Mapping[str, Any]) -> Definition:
     """Return the definition of a row with `id`, `key`, `version` and the evaluated fields by the model's names."""
-    fields = {spec.evaluated_as: spec.to_evaluation(row[spec.name]) for spec in EVALUATED}
+    fields = {name: value for spec in EVALUATED for name, value in spec.evaluated(row[spec.name]).items()}
     return Definition(id=row["id"], key=row["key"], version=row["version"], **fields)

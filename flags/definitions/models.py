@@ -137,6 +137,13 @@ class Flag(models.Model):
     prerequisites = models.ManyToManyField(
         "self", symmetrical=False, blank=True, related_name="dependents", help_text="Flags that must be on."
     )
+    prerequisite_wants = models.JSONField(
+        "what they must be",
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="Of prerequisites that must be something else than on. Kept beside their keys.",
+    )
     owner = models.CharField(max_length=200, default="", db_default="", blank=True)
     tags = ArrayField(models.CharField(max_length=64), default=list, db_default=[], blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.RELEASE, db_default=Kind.RELEASE)

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
 
 from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, PrerequisiteCycle, UnknownPrerequisite
+from flags.evaluation.wants import IS_ON, OFF, ON, Want, checked_entries, keys_of, wants_of
+from flags.values.types import FlagType
 
 MAX_LEVELS = 20
 """The maximum length of a chain of prerequisites. It limits the cost of an evaluation."""
 
 
-def check(key: str, needed: Sequence[str]) -> list[Flag]:
-    """Return the flags with the keys `needed` if the flag `key`, new or not, may have them as its prerequisites.
+def check(key: str, entries: Any) -> list[Flag]:
+    """Return the flags of prerequisites in JSON, if the flag `key`, new or not, may have them.
 
     The caller holds the definitions' lock, so that the result stays true. Raises UnknownPrerequisite; raises
-    PrerequisiteCycle with the circle, and InvalidDefinition if a chain of prerequisites would be too long.
+    PrerequisiteCycle with the circle, and InvalidDefinition if a chain of prerequisites would be too long, or if
+    `entries` are no prerequisites.
     """
+    try:
+        checked = checked_entries(entries)
+    except ValidationError as error:
+        raise InvalidDefinition(f"prerequisites: {' '.join(error.messages)}") from error
+    needed = keys_of(checked)
     if key in needed:
         raise PrerequisiteCycle(f"A flag cannot need itself: {key} -> {key}.")
     found = list(Flag.objects.filter(key__in=needed, purging=False)) if needed else []
     missing = sorted(set(needed) - {flag.key for flag in found})
     if missing:
         raise UnknownPrerequisite(f"There is no flag {', '.join(map(repr, missing))}.")
+    wants = wants_of(checked)
+    for flag in found:
+        _check_want(flag, wants.get(flag.key, IS_ON))
     if found:
         edges = _load_edges()
         cycle = _find_cycle(key, needed, edges)
@@ -34,6 +48,16 @@ def check(key: str, needed: Sequence[str]) -> list[Flag]:
                 f"Prerequisites may have {MAX_LEVELS} levels at most; those of {key} would have {levels}."
             )
     return found
+
+
+def _check_want(flag: Flag, want: Want) -> None:
+    """Raise InvalidDefinition if a flag has no variant that is wanted of it."""
+    variants = [ON, OFF] if flag.type == FlagType.BOOLEAN else [each["key"] for each in flag.variants]
+    if want.variant and want.variant not in variants:
+        known = ", ".join(variants)
+        raise InvalidDefinition(
+            f"prerequisites: {flag.key} has no variant {want.variant!r}. Its variants are: {known}."
+        )
 
 
 def dependents_of(flag: Flag) -> list[str]:

@@ -24,6 +24,7 @@ from flags.definitions.fields import FIELDS, as_json, differ, values_of
 from flags.definitions.models import Flag, check_flag_key
 from flags.definitions.refusals import existing_flag, live_flag, purging_flag
 from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
+from flags.evaluation.wants import stored_wants
 from flags.events import FLAG_CHANGED
 from flags.history.models import FormerDefinition
 from flags.states.planning import ANYTHING, Agreed
@@ -69,11 +70,11 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     values = typed_definitions.settled_new(Flag(key=key, type=values.get("type", FlagType.BOOLEAN)), values)
     columns = _columns(values)
     made = typed_definitions.highest(values["variants"])
-    flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], variants_made=made, **columns)
+    flag = Flag(key=key, created_by=by[:200], updated_by=by[:200], variants_made=made, **columns, **_wants(values))
     _check(flag, columns)
     with transaction.atomic():
         lock_definitions()
-        needed = prerequisites.check(key, values.get("prerequisites", ()))
+        needed = prerequisites.check(key, values.get("prerequisites", []))
         try:
             with transaction.atomic():
                 flag.save(force_insert=True)
@@ -234,7 +235,7 @@ def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
         columns["variants_made"] = max(flag.variants_made, typed_definitions.highest(changed["variants"]))
         Flag.objects.select_for_update().get(pk=flag.pk)  # nobody sets a variant that is being removed
     needed = _take_over(flag, changed)
-    _update_if_unchanged(flag, by, **columns)
+    _update_if_unchanged(flag, by, **columns, **_wants(changed))
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
         flag.prerequisites.set(needed)
 
@@ -247,6 +248,11 @@ def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are columns of the flag's row, that is all except prerequisites."""
     return {name: value for name, value in values.items() if FIELDS[name].is_column}
+
+
+def _wants(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the column that keeps what the prerequisites have to be, if the values have prerequisites."""
+    return {"prerequisite_wants": stored_wants(values["prerequisites"])} if "prerequisites" in values else {}
 
 
 def _update_if_unchanged(flag: Flag, by: str, **columns: Any) -> None:

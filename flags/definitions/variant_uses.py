@@ -21,6 +21,7 @@ WORDS = {
     "schedule": "the scheduled change {scheduleId}",
     "defaultVariant": "the default variant",
     "offVariant": "the off variant",
+    "prerequisite": "the flag {neededBy!r}, which needs it",
     "job": "the job {jobId}, which is under way",
 }
 
@@ -60,6 +61,10 @@ def _places(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for schedule in flag.schedules.open().order_by("pk"):
         for key in sorted(set(_asked_for(schedule.wanted)) & removed.keys()):
             yield {"place": "schedule", "variant": key, "scheduleId": schedule.pk}
+    for needing in flag.dependents.order_by("key"):
+        want = needing.prerequisite_wants.get(flag.key, {}).get("variant")
+        if want in removed:
+            yield {"place": "prerequisite", "variant": want, "neededBy": needing.key}
     yield from _carried(flag, by_number)
 
 

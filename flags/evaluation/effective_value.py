@@ -12,6 +12,8 @@ from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import Decision, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.evaluation.rollout import BUCKETS
+from flags.evaluation.wants import IS_ON, Wants, missing, unmet
+from flags.values.served import served
 
 BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})
 AFTER_THE_WHITELIST = frozenset({Rule.TARGETING, Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
@@ -32,6 +34,8 @@ class EffectiveValue:
     depends_on_user: bool = False
     rollout_percentage: float | None = None
     has_targeting_rules: bool = False
+    variant: str = ""
+    """The key of the variant that is served. Empty if the flag serves no value."""
 
     @property
     def reason(self) -> Reason:
@@ -64,20 +68,19 @@ class EffectiveValues:
         unsure: list[str] = []
         for key in definition.prerequisites:
             if key not in self._definitions:
-                return EffectiveValue(
-                    enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {key!r} does not exist."
-                )
+                return _off_because(missing(key), definition)
             needed = self.of(key)
             if needed.depends_on_user:
                 unsure.append(key)
-            elif not needed.enabled:
-                return _off_by_prerequisite(key, needed)
+            elif why := unmet(definition.wants, key, needed):
+                return _off_because(why, definition)
         if not unsure or not (own.enabled or own.depends_on_user):
             return own
-        enabled = own.enabled and all(self.of(key).enabled for key in unsure)
+        enabled = own.enabled and all(_may_be_met(definition.wants, key, self.of(key)) for key in unsure)
         if own.depends_on_user:
             return replace(own, enabled=enabled, rollout_percentage=own.rollout_percentage if enabled else None)
-        detail = f"It depends on the user whether the prerequisite {unsure[0]!r} is on."
+        want = definition.wants.get(unsure[0], IS_ON).words
+        detail = f"It depends on the user whether the prerequisite {unsure[0]!r} is {want}."
         return EffectiveValue(enabled, Rule.PREREQUISITE, detail, depends_on_user=True)
 
     def _without_prerequisites(self, definition: Definition) -> EffectiveValue:
@@ -96,6 +99,7 @@ class EffectiveValues:
             decision.enabled,
             decision.rule,
             decision.steps[-1].detail,
+            variant=decision.variant,
             has_targeting_rules=bool(definition.targeting_rules),
         )
         is_locked = decision.state is not None and decision.state.locked
@@ -131,25 +135,32 @@ def _why_off(
         return found[key]
     definition = definitions[key]
     cause: EffectiveValue | None = None
+    stopped = served(definition, enabled=False, is_stopped=True).variant
     if definition.archived:
-        cause = EffectiveValue(enabled=False, rule=Rule.ARCHIVED, detail="The flag is archived.")
+        cause = EffectiveValue(enabled=False, rule=Rule.ARCHIVED, detail="The flag is archived.", variant=stopped)
     elif definition.killed:
-        cause = EffectiveValue(enabled=False, rule=Rule.KILLED, detail="The flag is killed.")
+        cause = EffectiveValue(enabled=False, rule=Rule.KILLED, detail="The flag is killed.", variant=stopped)
     else:
         for needed in definition.prerequisites:
             if needed not in definitions:
-                cause = EffectiveValue(
-                    enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {needed!r} does not exist."
-                )
+                cause = _off_because(missing(needed), definition)
             elif (below := _why_off(needed, definitions, found)) is not None:
-                cause = _off_by_prerequisite(needed, below)
+                why = unmet(definition.wants, needed, below)
+                cause = _off_because(why, definition) if why else None
             if cause is not None:
                 break
     found[key] = cause
     return cause
 
 
-def _off_by_prerequisite(key: str, needed: EffectiveValue) -> EffectiveValue:
-    return EffectiveValue(
-        enabled=False, rule=Rule.PREREQUISITE, detail=f"The prerequisite {key!r} is off, by the rule {needed.rule}."
-    )
+def _off_because(why: str, definition: Definition) -> EffectiveValue:
+    variant = served(definition, enabled=False).variant
+    return EffectiveValue(enabled=False, rule=Rule.PREREQUISITE, detail=why, variant=variant)
+
+
+def _may_be_met(wants: Wants, key: str, needed: EffectiveValue) -> bool:
+    """Whether a prerequisite that depends on the user is what is wanted, for the user of an effective value.
+
+    A rollout has users inside and outside.
+    """
+    return needed.rollout_percentage is not None or not unmet(wants, key, needed)

@@ -1,9 +1,9 @@
 """The evaluation of a flag: one pure function that asks rules in a fixed order and records the result of each rule.
 
-1. An archived or killed flag is off. 2. If a prerequisite is off, the flag is off. 3. An environment override decides.
-4. The flag is on for a whitelisted targeting key. 5. The first targeting rule that matches decides. 6. The stored
-value: the organization's flag state or, without one, the flag's default. If this value is off, the flag is off. 7. The
-rollout decides. Neither the whitelist, nor targeting rules, nor the rollout count where the value is locked.
+1. An archived or killed flag is off. 2. If a prerequisite is not as it must be, the flag is off. 3. An environment
+override decides. 4. The flag is on for a whitelisted targeting key. 5. The first targeting rule that matches decides.
+6. The stored value: the organization's flag state or, without one, the flag's default. If it is off, the flag is off.
+7. The rollout decides. Neither the whitelist, nor targeting rules, nor the rollout count where the value is locked.
 
 What the flag serves follows (`flags.values.served`): off is the off variant. On is the variant of the targeting rule
 that decided, else the variant of the organization's flag state, else the default variant.
@@ -19,8 +19,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
-from flags.evaluation.reasons import REASONS, STOPPED, Outcome, Reason, Rule, RuleResult, Unit, name_of_unit, word
+from flags.evaluation.reasons import (
+    REASONS,
+    STOPPED,
+    Outcome,
+    Reason,
+    Rule,
+    RuleResult,
+    Unit,
+    name_of_unit,
+    rollout_unit,
+    word,
+)
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucketing, hash_version
+from flags.evaluation.wants import Wants, missing, unmet
 from flags.targeting.attributes import Attributes
 from flags.targeting.rules import TargetingRule, unit_bytes
 from flags.values.served import Served, sentence_on, served
@@ -47,6 +59,8 @@ class Definition:
     targeting_rules: tuple[TargetingRule, ...] = ()
     environments: Mapping[str, bool] = field(default_factory=dict)
     prerequisites: tuple[str, ...] = ()
+    wants: Wants = field(default_factory=dict)
+    """What prerequisites have to be where they do not have to be on."""
     archived: bool = False
     killed: bool = False
     version: int = 1
@@ -251,15 +265,15 @@ def _prerequisite(given: _Input) -> RuleResult:
     for key in given.definition.prerequisites:
         needed = given.definitions.get(key)
         if needed is None:
-            return False, f"The prerequisite {key!r} does not exist."
+            return False, missing(key)
         decision = _decision_on(needed, given)
         if isinstance(decision, FlagsiteError):
             undecided = undecided or decision
-        elif not decision.enabled:
-            return False, f"The prerequisite {key!r} is off, by the rule {decision.rule}."
+        elif why := unmet(given.definition.wants, key, decision):
+            return False, why
     if undecided is not None:
         raise undecided
-    return None, "All prerequisites are on."
+    return None, "All prerequisites are as they must be." if given.definition.wants else "All prerequisites are on."
 
 
 def _decision_on(needed: Definition, given: _Input) -> Decision | FlagsiteError:
@@ -339,7 +353,9 @@ def _rollout(given: _Input) -> RuleResult:
     if definition.threshold == 0:
         return False, "The rollout is 0 %."
     hash_version(definition.hash_version)  # raises UnknownHashVersion, also if the targeting key is missing
-    unit = rollout_unit(definition, given.organization, given.context)
+    unit = rollout_unit(
+        definition.key, definition.unit, definition.level, given.context.targeting_key, given.organization.keys
+    )
     return _in_bucket(definition, unit, definition.threshold, name_of_unit(unit, definition.unit, definition.level))
 
 
@@ -362,24 +378,3 @@ RULES = (
     (Rule.DEFAULT, _default),
     (Rule.ROLLOUT, _rollout),
 )
-
-
-def rollout_unit(definition: Definition, organization: OrganizationContext, context: EvaluationContext) -> str:
-    """Return the unit that the rollout counts: the targeting key, or the key of the organization or of an ancestor.
-
-    For an organization above the flag's level, the unit is the organization itself. Raises TargetingKeyMissing.
-    """
-    if definition.unit == Unit.TARGETING_KEY:
-        if not context.targeting_key:
-            raise TargetingKeyMissing(
-                f"The rollout of the flag {definition.key!r} needs a targeting key, and the request has none."
-            )
-        return context.targeting_key
-    if not organization.keys:
-        raise TargetingKeyMissing(
-            f"The rollout of the flag {definition.key!r} needs an organization, and the request names none."
-        )
-    level = (
-        len(organization.keys) - 1 if definition.level is None else min(definition.level, len(organization.keys) - 1)
-    )
-    return organization.keys[level]

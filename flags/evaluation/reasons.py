@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
+
+from flags.errors import TargetingKeyMissing
 
 
 class Unit(StrEnum):
@@ -82,3 +85,27 @@ def name_of_unit(unit: str, by: str, level: int | None) -> str:
 def word(enabled: bool) -> str:
     """Return the word for a value."""
     return "on" if enabled else "off"
+
+
+def rollout_unit(key: str, by: Unit, level: int | None, targeting_key: str | None, keys: Sequence[str]) -> str:
+    """Return the unit that the rollout of a flag counts: the targeting key, or the key of an organization.
+
+    Args:
+        key: the flag's, for the error.
+        by: what the rollout counts.
+        level: the level of the ancestor that counts. For an organization above it, the organization itself counts.
+        targeting_key: that of the context, if it has one.
+        keys: those of the organizations on the path, root first.
+
+    Raises:
+        TargetingKeyMissing: the context does not have the unit.
+    """
+    if by == Unit.TARGETING_KEY:
+        if not targeting_key:
+            raise TargetingKeyMissing(
+                f"The rollout of the flag {key!r} needs a targeting key, and the request has none."
+            )
+        return targeting_key
+    if not keys:
+        raise TargetingKeyMissing(f"The rollout of the flag {key!r} needs an organization, and the request names none.")
+    return keys[-1] if level is None or level >= len(keys) else keys[level]

@@ -13,6 +13,7 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.loader import definition_from
 from flags.errors import BeforeHistory, FlagNotFound
 from flags.evaluation.engine import Definition
+from flags.evaluation.wants import with_wants
 from flags.history.moments import Moment
 
 
@@ -81,7 +82,7 @@ def evaluated(definitions: Mapping[str, PastDefinition]) -> dict[str, Definition
 def _load(moment: Moment, ids: Iterable[int], keys: Iterable[str]) -> dict[str, PastDefinition]:
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at, "ids": list(ids), "keys": list(keys)})
-        return {key: _past(flag_id, key, json.loads(values)) for flag_id, key, values in cursor.fetchall()}
+        return {key: _past(flag_id, key, with_wants(json.loads(values))) for flag_id, key, values in cursor.fetchall()}
 
 
 def _past(flag_id: int, key: str, values: Mapping[str, Any]) -> PastDefinition:

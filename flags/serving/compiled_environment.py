@@ -15,7 +15,7 @@ from django.conf import settings
 from flags.errors import FlagNotFound
 from flags.evaluation.engine import Definition
 from flags.serving.bulk_evaluation import BulkEvaluation
-from flags.serving.compiled_flag import CompiledFlag
+from flags.serving.compiled_flag import NO_FLAG, CompiledFlag
 from flags.serving.compiled_rules import CompiledRules
 from flags.serving.packed_states import PackedStates
 
@@ -143,4 +143,4 @@ def _fill_prerequisites(flags: Mapping[str, CompiledFlag]) -> None:
 
 def _missing_flag(key: str) -> CompiledFlag:
     """A flag that does not exist is off."""
-    return CompiledFlag(Definition(0, key, archived=True), "", 1)
+    return CompiledFlag(Definition(NO_FLAG, key, archived=True), "", 1)

@@ -11,6 +11,7 @@ from flags.errors import TargetingKeyMissing, UnknownHashVersion
 from flags.evaluation.engine import Definition
 from flags.evaluation.reasons import STOPPED, Rule, Unit
 from flags.evaluation.rollout import BUCKETS, bucketing
+from flags.evaluation.wants import IS_ON, Want
 from flags.serving.compiled_rules import (
     CompiledRollout,
     CompiledRule,
@@ -19,8 +20,11 @@ from flags.serving.compiled_rules import (
     OrganizationRolloutRules,
     PrerequisiteRules,
     RolloutRules,
+    Step,
+    StepwiseRules,
     TargetingRules,
     WhitelistRules,
+    is_met,
 )
 from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates, variant_of
 from flags.serving.resolution import FailedResolution, Resolution
@@ -44,6 +48,9 @@ class Own(NamedTuple):
 
 
 NO_VALUE = Own(None, BY_ENABLED, None)
+
+NO_FLAG = 0
+"""The id in place of a flag that does not exist."""
 
 
 class CompiledFlag:
@@ -91,13 +98,46 @@ class CompiledFlag:
         own = self.own_rules(states)
         if not self.all_prerequisites:
             return own
+        if self.wants_others:
+            return self._stepwise_rules(states)
         needed = [flag.own_rules(states) for flag in self.all_prerequisites]
         same_for_all = {rules.resolution.enabled for rules in needed if isinstance(rules, FixedRules)}
-        refused = self._resolution(Rule.PREREQUISITE, enabled=False)
+        refused = self.refused()
         if False in same_for_all:
             return FixedRules(refused)
         others = [rules for rules in needed if not (isinstance(rules, FixedRules) and rules.resolution.enabled)]
         return PrerequisiteRules(others, refused, own) if others else own
+
+    @property
+    def wants_others(self) -> bool:
+        """Whether it, or a flag that it needs, wants a prerequisite to be something else than on."""
+        return any(flag.definition.wants for flag in (self, *self.all_prerequisites))
+
+    def _stepwise_rules(self, states: PackedStates) -> CompiledRules:
+        """The same where some prerequisite has to be something else than on."""
+        flags = [*self.all_prerequisites, self]
+        places = {flag.definition.key: place for place, flag in enumerate(flags)}
+        steps: list[Step] = []
+        same_for_all: dict[int, Resolution] = {}
+        for place, flag in enumerate(flags):
+            own, refused = flag.own_rules(states), flag.refused()
+            needs = [(places[key], flag.want_of(flags[places[key]])) for key in flag.prerequisites]
+            if any(at in same_for_all and not is_met(want, same_for_all[at]) for at, want in needs):
+                own, needs = FixedRules(refused), []
+            needs = [need for need in needs if need[0] not in same_for_all]
+            if isinstance(own, FixedRules) and not needs and own.resolution.error is None:
+                same_for_all[place] = own.resolution
+            steps.append((own, refused, needs))
+        last = steps[-1]
+        return StepwiseRules(steps) if last[2] else last[0]
+
+    def want_of(self, needed: CompiledFlag) -> Want | None:
+        """What a prerequisite has to be; None if there is no such flag."""
+        return None if needed.definition.id == NO_FLAG else self.definition.wants.get(needed.definition.key, IS_ON)
+
+    def refused(self) -> Resolution:
+        """The resolution where a prerequisite is not as it must be."""
+        return self._resolution(Rule.PREREQUISITE, enabled=False)
 
     def own_rules(self, states: PackedStates) -> CompiledRules:
         """The same where all prerequisites are on."""

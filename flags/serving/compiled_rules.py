@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from flags.evaluation.wants import Want
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import FailedResolution, Resolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
@@ -202,6 +203,66 @@ class PrerequisiteRules:
         return own if own.enabled is False else FailedResolution(self.refused.key, error, undecided.why)
 
 
+Need = tuple[int, Want | None]
+"""The place of a prerequisite among the steps, and what it has to be. None if there is no such flag."""
+Step = tuple["CompiledRules", Resolution, Sequence[Need]]
+"""A flag: its rules without prerequisites, the resolution if one is not as it must be, and its prerequisites."""
+
+
+@dataclass(slots=True, eq=False)
+class StepwiseRules:
+    """A flag where it, or a flag that it needs, wants a prerequisite to be off.
+
+    `steps` has all flags that it needs, also by way of others, before the flags that need them, and last the flag
+    itself. So each is decided once.
+    """
+
+    steps: Sequence[Step]
+
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
+        """The resolution of the last step."""
+        found: list[Resolution] = []
+        for own, refused, needs in self.steps:
+            undecided, is_refused = _looked_at(needs, found)
+            if is_refused:
+                found.append(refused)
+                continue
+            decided = own.decide(snapshot, targeting_key, key_bytes, attributes)
+            if undecided is not None and undecided.error is not None and decided.enabled is not False:
+                decided = FailedResolution(refused.key, undecided.error, undecided.why)
+            found.append(decided)
+        return found[-1]
+
+
+def is_met(wanted: Want | None, needed: Resolution) -> bool:
+    """Return whether a resolution of a prerequisite, which is no error, is what is wanted."""
+    return wanted is not None and wanted.is_met(enabled=bool(needed.enabled), variant=needed.variant)
+
+
+def _looked_at(needs: Sequence[Need], found: Sequence[Resolution]) -> tuple[Resolution | None, bool]:
+    """Return the first prerequisite that cannot be decided, and whether another is not as it must be."""
+    undecided: Resolution | None = None
+    for place, wanted in needs:
+        needed = found[place]
+        if needed.error is not None:
+            undecided = undecided or needed
+        elif not is_met(wanted, needed):
+            return undecided, True
+    return undecided, False
+
+
 CompiledRules = (
-    FixedRules | RolloutRules | OrganizationRolloutRules | WhitelistRules | TargetingRules | PrerequisiteRules
+    FixedRules
+    | RolloutRules
+    | OrganizationRolloutRules
+    | WhitelistRules
+    | TargetingRules
+    | PrerequisiteRules
+    | StepwiseRules
 )

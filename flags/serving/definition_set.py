@@ -127,6 +127,7 @@ def _in_order(one: Definition) -> tuple[object, ...]:
     return (
         one.id, one.key, one.enabled, one.threshold, one.salt, one.unit, one.level, sorted(one.whitelist),
         one.targeting_rules,
-        sorted(one.environments.items()), one.prerequisites, one.archived, one.killed, one.hash_version,
-        one.available_to_clients, one.type, one.variants, one.default_variant, one.off_variant,
+        sorted(one.environments.items()), one.prerequisites, sorted(one.wants.items()), one.archived, one.killed,
+        one.hash_version, one.available_to_clients, one.type, one.variants, one.default_variant,
+        one.off_variant,
     )  # fmt: skip

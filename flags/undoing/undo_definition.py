@@ -16,6 +16,7 @@ from flags.definitions.fields import FIELDS, differ, values_of
 from flags.definitions.models import Flag
 from flags.definitions.who_may_define import check_may_define
 from flags.errors import ChangeNotFound, ChangeNotUndoable
+from flags.evaluation.wants import with_wants
 from flags.history.models import FormerDefinition
 from flags.states.planning import ANYTHING, Agreed
 from flags.undoing.undone import DEFINITION, NOTHING_LEFT, LeftAlone, Restored, UndoableChange, Undone, UndoPlan
@@ -112,4 +113,5 @@ def _undo_plan(undone: ChangedDefinition, plan: DefinitionPlan, left_alone: Left
 
 def _values_in(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a former definition as the model has them. It may be older than some of today's fields."""
-    return {name: spec.value_from_json(definition[name]) for name, spec in FIELDS.items() if name in definition}
+    whole = with_wants(definition)
+    return {name: spec.value_from_json(whole[name]) for name, spec in FIELDS.items() if name in whole}

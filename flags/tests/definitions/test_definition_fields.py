@@ -22,6 +22,7 @@ from orgs.tests.people import shown, signed_in
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NOT_CHANGED_BY_PEOPLE = {
     "id", "key", "purging", "variants_made", "version", "created_at", "created_by", "updated_at", "updated_by",
+    "prerequisite_wants",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext, StateValue
 from flags.evaluation.reasons import Unit
+from flags.evaluation.wants import Want
 from flags.serving.held_attributes import InternedAttributes
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
@@ -105,6 +106,11 @@ def targeting_rules(draw: st.DrawFn) -> TargetingRule:
     return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level))
 
 
+wants = st.sampled_from(
+    [Want(is_off=True), Want(variant=FIRST), Want(variant=SECOND), Want(variant="on"), Want(variant="off")]
+)
+
+
 @st.composite
 def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, Definition]:
     """Flags by key; a prerequisite is always a key that comes before, or one that does not exist.
@@ -117,6 +123,7 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
         unit = draw(st.sampled_from(list(Unit)))
         flag_type = draw(st.sampled_from([FlagType.BOOLEAN, *FlagType]))
         named = flag_type != FlagType.BOOLEAN
+        prerequisites = draw(st.lists(st.sampled_from([*made, "gone"]), max_size=2, unique=True))
         made[key] = Definition(
             id=number,
             key=key,
@@ -127,7 +134,8 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
             level=draw(st.integers(0, 4)) if unit == Unit.ANCESTOR else None,
             whitelist=frozenset(draw(st.lists(st.sampled_from(USERS[1:]), max_size=2))),
             environments=draw(st.dictionaries(st.sampled_from(ENVIRONMENTS), st.booleans(), max_size=1)),
-            prerequisites=tuple(draw(st.lists(st.sampled_from([*made, "gone"]), max_size=2, unique=True))),
+            prerequisites=tuple(prerequisites),
+            wants={needed: draw(wants) for needed in prerequisites if draw(st.booleans())},
             targeting_rules=known.resolved(draw(st.lists(targeting_rules(), max_size=3))),
             archived=draw(st.integers(0, 9)) == 0,
             killed=draw(st.integers(0, 9)) == 0,

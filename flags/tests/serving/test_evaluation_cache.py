@@ -19,6 +19,7 @@ from flags.evaluation import context_loader
 from flags.evaluation.context_loader import StateColumns
 from flags.evaluation.engine import Definition, StateValue
 from flags.evaluation.reasons import Unit
+from flags.evaluation.wants import Want
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
 from flags.serving.compiled_environment import COMPILED_BYTES
 from flags.serving.compiled_flag import CompiledFlag
@@ -36,7 +37,8 @@ FLAGS = 100
 OTHERS: dict[str, Any] = {
     "id": 2, "key": "other", "enabled": True, "threshold": 5, "salt": "salt", "unit": Unit.ANCESTOR, "level": 1,
     "whitelist": frozenset({"ann"}), "environments": {"staging": True}, "prerequisites": ("needed",),
-    "archived": True, "killed": True, "hash_version": 2, "available_to_clients": True,
+    "wants": {"a": Want(is_off=True)}, "archived": True, "killed": True, "hash_version": 2,
+    "available_to_clients": True,
     "type": FlagType.STRING, "variants": (Variant(1, "blue", "#00f"),), "default_variant": "blue", "off_variant": "red",
     "targeting_rules": (TargetingRule("r", (Clause("plan", "in", ("pro",)),), enabled=True),),
 }  # fmt: skip

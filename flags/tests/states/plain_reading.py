@@ -183,22 +183,32 @@ def _unit(rollout: RuleRollout, place: OrganizationContext, context: EvaluationC
 def _has_prerequisites(
     flag: Definition, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
 ) -> bool | None:
-    values = [_value_of(key, place, context, flags) for key in flag.prerequisites]
-    if False in values:
+    fit = [_fits(key, flag, place, context, flags) for key in flag.prerequisites]
+    if False in fit:
         return False
-    if None in values:
+    if None in fit:
         raise Untold
     return None
 
 
-def _value_of(
-    key: str, place: OrganizationContext, context: EvaluationContext, flags: Mapping[str, Definition]
+def _fits(
+    key: str,
+    flag: Definition,
+    place: OrganizationContext,
+    context: EvaluationContext,
+    flags: Mapping[str, Definition],
 ) -> bool | None:
-    """The value of a prerequisite; None if nobody can tell it."""
+    """Whether a prerequisite is what the flag wants; None if nobody can tell it."""
+    if key not in flags:
+        return False
     try:
-        return key in flags and verdicts(flags[key], place, context, flags)[-1][1]
+        rule, enabled = verdicts(flags[key], place, context, flags)[-1]
     except Untold:
         return None
+    want = flag.wants.get(key)
+    if want is not None and want.variant:
+        return serves(flags[key], place, context, rule, enabled=bool(enabled))[0] == want.variant
+    return enabled is (want is None)
 
 
 def _is_in_rollout(flag: Definition, place: OrganizationContext, context: EvaluationContext) -> bool:
