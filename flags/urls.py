@@ -8,7 +8,7 @@ from flags.definitions.api import Definitions, OneDefinition, PlanOfDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
 from flags.manifest.api import Manifest, ManifestFlags, OneManifestFlag
-from flags.moving.api import FlagFile, PlanOfFlagFile
+from flags.moving.api import FlagdFile, FlagFile, PlanOfFlagFile
 from flags.schedules.api import CancelSchedule, OneSchedule, PlanOfSchedule, RetrySchedule, Schedules
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
@@ -62,6 +62,7 @@ urlpatterns = [
         ExemptionOfOrganization.as_view(),
         name="exemption",
     ),
+    path("v1/organizations/<organization:organization>/flagd", FlagdFile.as_view(), name="flagd-file"),
     path("organizations/<organization:organization>/plan", PlanOfTreeChange.as_view(), name="plan-tree-change"),
     path("organizations/<organization:organization>/flags", StatesOfOrganization.as_view(), name="flags"),
     path("internal/cache/invalidate", InvalidateCache.as_view(), name="invalidate-cache"),

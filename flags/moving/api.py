@@ -11,9 +11,11 @@ from rest_framework.response import Response
 
 from flags.definitions import service
 from flags.definitions.who_may_define import check_may_define
-from flags.moving import flag_file, writing
+from flags.moving import flag_file, to_flagd, writing
 from flags.moving.serializers import (
     LONGEST_FILE,
+    FlagdFileSerializer,
+    FlagdOptions,
     FlagFileInput,
     FlagFileOptions,
     FlagFilePlanOptions,
@@ -22,9 +24,11 @@ from flags.moving.serializers import (
 )
 from flags.moving.writing import Mode
 from flagsite.core.api.entity_tags import versions_in
-from orgs.access.endpoints import TakesLongBodies
+from orgs.access.endpoints import Endpoint, TakesLongBodies
 from orgs.access.models import Role
+from orgs.access.visible_organizations import find_visible_organization
 from orgs.idempotency.stored_answers import idempotent
+from orgs.tree.references import Reference
 
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you read. 412 if a definition has changed."
@@ -102,6 +106,30 @@ class FlagFile(TakesLongBodies):
         expected = service.ANY if header is None else versions_in(header)
         written = writing.write(values["flags"], mode, by=self.caller.name, reason=self.reason, expected=expected)
         return _answer(written)
+
+
+class FlagdFile(Endpoint):
+    """The flags of an organization for flagd."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="exportFlagd",
+        summary="Export the flags of an organization for flagd",
+        parameters=[FlagdOptions],
+        responses=FlagdFileSerializer,
+        tags=["definitions"],
+    )
+    def get(self, request: Request, organization: Reference) -> Response:
+        """A file that flagd, or a provider that evaluates in its own process, can serve to the organization's users.
+
+        A flag that flagd would evaluate otherwise is not in the file, and `notExported` names it. A bound access key
+        may not read the file, because targeting has values of other customers.
+        """
+        options = FlagdOptions.read(request)
+        self.check_is_unbound("the definitions")
+        found = find_visible_organization(self.caller, organization)
+        return Response(to_flagd.export(found.pk, options.get("environment")).document)
 
 
 class PlanOfFlagFile(TakesLongBodies):

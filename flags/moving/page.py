@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -15,7 +16,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from flags.definitions.who_may_define import may_define
-from flags.moving import flag_file, words, writing
+from flags.moving import flag_file, to_flagd, words, writing
 from flags.moving.reading import read_flag_file, read_text
 from flags.moving.serializers import LONGEST_FILE
 from flags.moving.writing import Action, Mode, Written
@@ -23,6 +24,7 @@ from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.reading_pages import only_reads
 from orgs.access.operator_admin import OperatorAdmin, require_caller
+from orgs.access.visible_organizations import find_visible_organization
 
 if TYPE_CHECKING:
     Pages = OperatorAdmin
@@ -75,12 +77,18 @@ class MovingPages(Pages):
     @action(description="Export flags", url_path="export", permissions=["export"])
     @method_decorator(only_reads)
     def export_flags(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the flag file, which a browser saves."""
+        """Answer with the flag file, which a browser saves, or with the file for flagd of the organization `flagd`."""
         if not self.has_export_permission(request):
             raise PermissionDenied
-        text = flag_file.text_of(flag_file.document(with_archived=request.GET.get("archived") == "true"))
-        headers = {"Content-Disposition": 'attachment; filename="flags.json"', "X-Content-Type-Options": "nosniff"}
-        return HttpResponse(text, content_type="application/json", headers=headers)
+        if "flagd" not in request.GET:
+            text = flag_file.text_of(flag_file.document(with_archived=request.GET.get("archived") == "true"))
+            return _saved(text, "flags.json")
+        try:
+            organization = find_visible_organization(require_caller(request), request.GET["flagd"].strip())
+        except FlagsiteError as error:
+            raise Http404(error.detail) from error
+        exported = to_flagd.export(organization.pk, request.GET.get("environment"))
+        return _saved(json.dumps(exported.document, ensure_ascii=False, indent=2) + "\n", "flagd.json")
 
     @action(description="Import flags", url_path="import", permissions=["import"])
     def import_flags(self, request: HttpRequest) -> HttpResponse:
@@ -112,6 +120,12 @@ class MovingPages(Pages):
             return None
         self.message_user(request, words.summary(written))
         return HttpResponseRedirect(reverse("admin:flags_flag_changelist"))
+
+
+def _saved(text: str, name: str) -> HttpResponse:
+    """Return the answer with a file that a browser saves and never shows."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return HttpResponse(text, content_type="application/json", headers=headers)
 
 
 def _keep(form: FlagFileForm, content: bytes) -> None:

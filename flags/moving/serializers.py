@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flags.definitions.serializers import FieldChangeSerializer, NewDefinition
 from flags.moving.flag_file import FORMAT
+from flags.moving.issues import Issue, Remark
 from flags.moving.writing import Action, Entry, Mode, Written, WrittenFlag
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, WriteInput, printable
@@ -30,6 +31,22 @@ RESULT_EXAMPLE = {
             "action": "change",
             "changes": [{"field": "owner", "before": "", "after": "team checkout"}],
         }
+    ],
+}
+
+FLAGD_EXAMPLE = {
+    "$schema": "https://flagd.dev/schema/v0/flags.json",
+    "flags": {
+        names.FLAG: {
+            "state": "ENABLED",
+            "variants": {"on": True, "off": False},
+            "defaultVariant": "off",
+            "targeting": {"if": [{"in": [{"var": "targetingKey"}, [names.USER]]}, "on", "off"]},
+        }
+    },
+    "metadata": {"flagSetId": names.OSLO},
+    "notExported": [
+        {"flag": names.BASKET_FLAG, "code": "ignore-case", "detail": "flagd cannot ignore the case of texts."}
     ],
 }
 
@@ -103,6 +120,53 @@ class FlagFilePlanOptions(QuerySerializer):
 
     def validate_mode(self, value: str) -> Mode:
         return Mode(value)
+
+
+class FlagdOptions(QuerySerializer):
+    """The query of GET /v1/organizations/{organization}/flagd."""
+
+    environment = serializers.CharField(
+        required=False, allow_blank=True, max_length=64, help_text="The environment whose overrides hold."
+    )
+
+
+class RemarkSerializer(serializers.Serializer[Remark]):
+    """What has no equal on the other side."""
+
+    flag = serializers.CharField()
+    code = serializers.ChoiceField([issue.value for issue in Issue], help_text="docs/moving.md explains the codes.")
+    detail = serializers.CharField()
+
+
+class FlagdFlagSerializer(serializers.Serializer[dict[str, Any]]):
+    """A flag as flagd reads it."""
+
+    state = serializers.ChoiceField(["ENABLED"])
+    variants = serializers.DictField(child=serializers.JSONField(), help_text="The values by the keys of the variants.")
+    defaultVariant = serializers.CharField(
+        allow_null=True, help_text="The variant without targeting. Null: the default of the code."
+    )
+    targeting = serializers.DictField(child=serializers.JSONField(), required=False, help_text="JSON Logic.")
+
+
+class FlagSetSerializer(serializers.Serializer[dict[str, str]]):
+    """What the file says of itself."""
+
+    flagSetId = serializers.CharField(help_text="The key of the organization.")
+
+
+@extend_schema_serializer(
+    component_name="FlagdFile", examples=[OpenApiExample("A flag of a whitelist", value=FLAGD_EXAMPLE)]
+)
+class FlagdFileSerializer(serializers.Serializer[dict[str, Any]]):
+    """The flags of an organization as flagd reads them: https://flagd.dev/schema/v0/flags.json."""
+
+    flags = serializers.DictField(child=FlagdFlagSerializer(), help_text="The flags by their names.")
+    metadata = FlagSetSerializer()
+    notExported = RemarkSerializer(many=True, help_text="The flags that are not in the file, because flagd would err.")
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"$schema": serializers.CharField(), **super().get_fields()}
 
 
 class WrittenFlagSerializer(serializers.Serializer[WrittenFlag]):

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from flags.moving import flag_file
-from flagsite.core.console.command import Answer, OperatorCommand, Refused
+from flags.moving.console import write_text
+from flagsite.core.console.command import Answer, OperatorCommand
 from flagsite.core.words import counted
 
 
@@ -27,10 +28,7 @@ class Command(OperatorCommand):
             if not options["json"]:  # which writes the same document
                 self.stdout.write(text)
             return Answer(json.loads(text))
-        try:
-            file.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise Refused(f"{file} cannot be written: {error.strerror}.") from error
+        write_text(file, text)
         number = len(content["flags"])
         document = {"file": str(file), "flags": number, "revision": flag_file.revision_of(content)}
         return Answer(document, [f"{counted(number, 'flag')} written to {file}."])

@@ -8,11 +8,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from flags.moving import words, writing
+from flags.moving.console import content_of
 from flags.moving.reading import read_flag_file, read_text
 from flags.moving.serializers import WrittenSerializer
 from flags.moving.writing import Mode
 from flagsite.core.console.arguments import add_reason
-from flagsite.core.console.command import Answer, OperatorCommand, Refused, me
+from flagsite.core.console.command import Answer, OperatorCommand, me
 
 
 class Command(OperatorCommand):
@@ -33,14 +34,6 @@ class Command(OperatorCommand):
         written = (writing.plan if plan else writing.write)(entries, mode, by=me())
         shown = [*words.lines_of(written), words.summary(written)]
         return Answer(_document(written), [*shown, "Nothing was written."] if plan else shown)
-
-
-def content_of(file: Path) -> bytes:
-    """Return the bytes of a file. Raises Refused if it cannot be opened."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise Refused(f"{file} cannot be opened: {error.strerror}.") from error
 
 
 def _document(written: writing.Written) -> Any:

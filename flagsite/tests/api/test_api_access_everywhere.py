@@ -102,6 +102,7 @@ ROLES = {
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>": "GET reader PUT editor DELETE editor",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/exemption": "PUT editor DELETE editor",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/plan": "POST reader",
+    "v1/organizations/<organization:organization>/flagd": "GET reader",
     "v1/access-keys": "GET admin POST admin",
     "v1/access-keys/<str:prefix>": "GET admin",
     "v1/access-keys/<str:prefix>/rotate": "POST admin",

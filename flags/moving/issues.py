@@ -1,0 +1,39 @@
+"""What has no equal on the other side, when flags move: the codes that reports name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Issue(StrEnum):
+    """Something that cannot be said on the other side. docs/moving.md explains each code."""
+
+    REGULAR_EXPRESSION = "regular-expression"
+    TIME = "time"
+    NETWORK = "network"
+    IGNORE_CASE = "ignore-case"
+    ATTRIBUTE_NAME = "attribute-name"
+    OPERATOR = "operator"
+    BUCKETS = "buckets"
+    UNIT = "unit"
+    PREREQUISITE = "prerequisite"
+    VALUE = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a report says of one flag: a code, and a sentence."""
+
+    flag: str
+    issue: Issue
+    detail: str
+
+
+class NotExportable(Exception):
+    """A part of a flag that the other side cannot say."""
+
+    def __init__(self, issue: Issue, detail: str) -> None:
+        super().__init__(detail)
+        self.issue = issue
+        self.detail = detail

@@ -1,0 +1,224 @@
+"""The flags of one organization as a file for flagd and for OpenFeature's in-process providers.
+
+https://flagd.dev/schema/v0/flags.json has the format. The organization is known, so everything that depends on it alone
+is decided here: its value and locks, its place in the tree, environment overrides, and the rollouts of organizations.
+What users decide becomes targeting in JSON Logic. A flag that cannot be said exactly is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flags.definitions.loader import load_definitions
+from flags.evaluation.context_loader import load_context
+from flags.evaluation.effective_value import EffectiveValues
+from flags.evaluation.engine import UNDECIDED, Definition, EvaluationContext, OrganizationContext, evaluate
+from flags.evaluation.reasons import Unit
+from flags.evaluation.rollout import BUCKETS, bucketing
+from flags.moving import json_logic
+from flags.moving.issues import Issue, NotExportable, Remark
+from flags.moving.json_logic import Logic
+from flags.targeting.attributes import TARGETING_KEY
+from flags.targeting.rules import ANCESTOR, ORGANIZATION, RuleRollout, TargetingRule, unit_bytes
+from flags.values.served import Served, served
+from flags.values.types import FlagType
+
+SCHEMA = "https://flagd.dev/schema/v0/flags.json"
+NO_VARIANT = "targeting-key-missing"
+"""No variant of any flag. flagd answers with an error for it, as Flagsite does without a targeting key."""
+PAIR, TEXT = 10, 11
+"""The versions of the hash that flagd has today (`flags.evaluation.hashes`)."""
+Result = str | dict[str, Any] | None
+"""What JSON Logic returns: a variant, an expression, or null for no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagdExport:
+    """The file, and the flags that are not in it."""
+
+    document: Mapping[str, Any]
+    not_exported: Sequence[Remark]
+
+
+def export(organization_id: int, environment: str | None = None) -> FlagdExport:
+    """Return the flags of an organization that are not archived as a file for flagd. Raises OrganizationNotFound.
+
+    Args:
+        organization_id: the organization for whose users flagd answers.
+        environment: the environment whose overrides hold; none of them without it.
+    """
+    return of_organization(load_context(organization_id), environment, load_definitions())
+
+
+def of_organization(
+    organization: OrganizationContext, environment: str | None, definitions: Mapping[str, Definition]
+) -> FlagdExport:
+    """The same for an organization and definitions that were loaded."""
+    place = _Place(organization, environment or None, definitions)
+    flags: dict[str, Any] = {}
+    not_exported: list[Remark] = []
+    for key, definition in definitions.items():
+        if definition.archived:
+            continue
+        try:
+            flags[key] = _FlagdFlag(place, definition).content()
+        except NotExportable as reason:
+            not_exported.append(Remark(key, reason.issue, reason.detail))
+    metadata = {"flagSetId": organization.keys[-1]}
+    remarks = [{"flag": each.flag, "code": each.issue.value, "detail": each.detail} for each in not_exported]
+    document = {"$schema": SCHEMA, "flags": flags, "metadata": metadata, "notExported": remarks}
+    return FlagdExport(document, not_exported)
+
+
+class _Place:
+    """The organization and the environment of an export, with all definitions."""
+
+    def __init__(
+        self, organization: OrganizationContext, environment: str | None, definitions: Mapping[str, Definition]
+    ) -> None:
+        self.organization = organization
+        self.context = EvaluationContext(None, environment)
+        self.definitions = definitions
+        self.values = EffectiveValues(organization, environment, definitions)
+
+
+@dataclass
+class _FlagdFlag:
+    """One flag in the making. `used` has the values of the variants that it names."""
+
+    place: _Place
+    definition: Definition
+    used: dict[str, Any] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """Return the flag in flagd's form. Raises NotExportable."""
+        if not self.place.values.of(self.definition.key).depends_on_user:
+            default, targeting = self._of_everybody(), None
+        else:
+            default, targeting = self._of_users()
+        variants = {**self._all_variants(), **self.used}
+        if not variants:
+            raise NotExportable(Issue.VALUE, "The flag has no variants, and flagd needs one.")
+        if any(isinstance(value, list) for value in variants.values()):
+            raise NotExportable(Issue.VALUE, "A value is an array, and the objects of flagd are none.")
+        logic = {} if targeting is None else {"targeting": targeting}
+        return {"state": "ENABLED", "variants": variants, "defaultVariant": default, **logic}
+
+    def _all_variants(self) -> dict[str, Any]:
+        if self.definition.type == FlagType.BOOLEAN:
+            return {"on": True, "off": False}
+        return {variant.key: variant.value for variant in self.definition.variants}
+
+    def _of_everybody(self) -> str | None:
+        """Return the variant of a flag whose value no user changes."""
+        place = self.place
+        try:
+            decision = evaluate(self.definition, place.organization, place.context, place.definitions)
+        except UNDECIDED as error:
+            raise NotExportable(Issue.UNIT, error.detail) from error
+        return self._named(decision.served)
+
+    def _of_users(self) -> tuple[str | None, dict[str, Any]]:
+        """Return the variant for who has none by targeting, and the targeting."""
+        for key in self.definition.prerequisites:
+            if self.place.values.of(key).depends_on_user:
+                detail = f"Users decide whether the prerequisite {key!r} is on, and flagd has no prerequisites."
+                raise NotExportable(Issue.PREREQUISITE, detail)
+        chain: list[Any] = []
+        if self.definition.whitelist:
+            chain += [json_logic.one_of(sorted(self.definition.whitelist)), self._own(enabled=True)]
+        for rule in self.definition.targeting_rules:
+            condition = self._condition(rule)
+            if condition is not False:
+                chain += [condition, self._served_by(rule)]
+            if condition is True:  # for everybody who is left
+                break
+        else:
+            chain += [True, self._last()]
+        results = chain[1::2]
+        default = None if None in results or self.definition.type != FlagType.BOOLEAN else "off"
+        return default, {"if": [*chain[:-2], results[-1]] if len(chain) > 2 else chain}  # noqa: PLR2004 - a pair
+
+    def _condition(self, rule: TargetingRule) -> Logic:
+        keys = self.place.organization.keys
+        parts = [json_logic.clause(clause, keys) for clause in rule.clauses]
+        if rule.rollout is not None and rule.rollout.by == TARGETING_KEY:
+            parts.append(json_logic.has_user())
+        return json_logic.both(parts)
+
+    def _served_by(self, rule: TargetingRule) -> Result:
+        """Return what a targeting rule serves to those whom it matches."""
+        if rule.rollout is not None:
+            return self._share_of_rule(rule.rollout)
+        enabled = True if self.definition.type != FlagType.BOOLEAN else bool(rule.enabled)
+        return self._named(served(self.definition, enabled=enabled, key=rule.variant))
+
+    def _share_of_rule(self, rollout: RuleRollout) -> Result:
+        results = [self._named(served(self.definition, enabled=enabled)) for enabled in (True, False)]
+        if rollout.by not in (TARGETING_KEY, ORGANIZATION, ANCESTOR):
+            raise NotExportable(Issue.UNIT, f"The rollout counts the attribute {rollout.by!r}.")
+        if rollout.by == TARGETING_KEY:
+            return self._fractional(rollout.threshold, *results)
+        return self._by_organization(rollout.unit({}, "", self.place.organization.keys), rollout.threshold, *results)
+
+    def _last(self) -> Result:
+        """Return what the organization's value and the rollout of the flag say."""
+        definition, organization = self.definition, self.place.organization
+        state = organization.states.get(definition.id)
+        on, off = self._own(enabled=True), self._own(enabled=False)
+        if not (definition.enabled if state is None else state.enabled) or definition.threshold == 0:
+            return off
+        if definition.threshold == BUCKETS:
+            return on
+        if definition.unit == Unit.TARGETING_KEY:
+            share = self._fractional(definition.threshold, on, off)
+            return {"if": [json_logic.has_user(), share, NO_VARIANT]}
+        level = definition.level if definition.unit == Unit.ANCESTOR else None
+        by = ANCESTOR if definition.unit == Unit.ANCESTOR else ORGANIZATION
+        unit = RuleRollout(0, by, level).unit({}, "", organization.keys)
+        return self._by_organization(unit, definition.threshold, on, off)
+
+    def _own(self, *, enabled: bool) -> str | None:
+        """Return the variant of the organization for on or off."""
+        state = self.place.organization.states.get(self.definition.id)
+        own = {} if state is None else {"number": state.variant, "custom": state.custom}
+        return self._named(served(self.definition, enabled=enabled, **own))
+
+    def _by_organization(self, unit: str, threshold: int, on: str | None, off: str | None) -> str | None:
+        definition = self.definition
+        try:
+            formula = bucketing(definition.salt, definition.key, definition.hash_version)
+        except UNDECIDED as error:
+            raise NotExportable(Issue.BUCKETS, error.detail) from error
+        return on if formula.bucket(unit_bytes(unit)) < threshold else off
+
+    def _fractional(self, threshold: int, on: str | None, off: str | None) -> Result:
+        """Return the share of users, if flagd counts with the flag's formula."""
+        if threshold in (0, BUCKETS):
+            return on if threshold else off
+        definition = self.definition
+        shares = [[on, threshold], [off, BUCKETS - threshold]]
+        if on is None or off is None:
+            raise NotExportable(Issue.VALUE, "A share of the users gets no value, and each share of flagd has one.")
+        if definition.hash_version == TEXT:
+            return {"fractional": [{"cat": [definition.salt, json_logic.USER]}, *shares]}
+        if definition.hash_version == PAIR and definition.salt == definition.key:
+            return {"fractional": shares}
+        detail = (
+            f"flagd counts users by another formula than hash version {definition.hash_version}, so other users would "
+            f"get it. Hash version {TEXT} is flagd's."
+        )
+        raise NotExportable(Issue.BUCKETS, detail)
+
+    def _named(self, found: Served) -> str | None:
+        """Return the key of a variant, and keep its value. None for no value."""
+        if not found.variant:
+            return None
+        key = found.variant
+        others = {**self._all_variants(), **self.used}
+        while key in others and others[key] != found.value:
+            key = f"{key}-value"  # a custom value beside a variant called custom
+        self.used[key] = found.value
+        return key
