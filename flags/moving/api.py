@@ -127,8 +127,8 @@ class FlagdFile(Endpoint):
         may not read the file, because targeting has values of other customers.
         """
         options = FlagdOptions.read(request)
-        self.check_is_unbound("the definitions")
         found = find_visible_organization(self.caller, organization)
+        self.check_is_unbound("the definitions")
         return Response(to_flagd.export(found.pk, options.get("environment")).document)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from flags.moving.issues import Issue, NotExportable
 from flags.targeting.attributes import TARGETING_KEY
-from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment, Keys
+from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment, Place
 
 Logic = bool | dict[str, Any]
 """An expression; true and false where the organization alone decides."""
@@ -57,19 +57,19 @@ def one_of(texts: Sequence[str]) -> Logic:
     return {"in": [USER, list(texts)]} if texts else False
 
 
-def clause(asked: Clause, keys: Keys) -> Logic:
+def clause(asked: Clause, place: Place) -> Logic:
     """Return a clause as an expression. Raises NotExportable.
 
     Args:
         asked: the clause.
-        keys: the path of the organization of the export. What only depends on it becomes true or false.
+        place: the organization of the export. What only depends on it becomes true or false.
     """
     if asked.why_never:
         return False
     if not asked.depends_on_user:
-        return asked.test({}, "", keys)
+        return asked.test({}, "", place)
     if asked.op == IN_SEGMENT:
-        found = either(segment(each, keys) for each in asked.segments)
+        found = either(segment(each, place) for each in asked.segments)
         return opposite(found) if asked.negate else found
     if asked.attribute == TARGETING_KEY:
         return _negated(asked, has_user(), True if asked.op == "exists" else _test_of(asked)(USER))
@@ -83,9 +83,9 @@ def clause(asked: Clause, keys: Keys) -> Logic:
     return _negated(asked, exists, either([test(value), {"some": [value, test(ELEMENT)]}]))
 
 
-def segment(asked: EvaluatedSegment, keys: Keys) -> Logic:
+def segment(asked: EvaluatedSegment, place: Place) -> Logic:
     """Return who is in a segment as an expression. Raises NotExportable."""
-    rules = either(both(clause(each, keys) for each in rule.clauses) for rule in asked.rules)
+    rules = either(both(clause(each, place) for each in rule.clauses) for rule in asked.rules)
     return either([one_of(asked.included), both([opposite(one_of(asked.excluded)), rules])])
 
 

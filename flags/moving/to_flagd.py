@@ -142,10 +142,11 @@ class _FlagdFlag:
         return default, {"if": [*chain[:-2], results[-1]] if len(chain) > 2 else chain}  # noqa: PLR2004 - a pair
 
     def _condition(self, rule: TargetingRule) -> Logic:
-        keys = self.place.organization.keys
-        parts = [json_logic.clause(clause, keys) for clause in rule.clauses]
+        parts = [json_logic.clause(clause, self.place.organization) for clause in rule.clauses]
         if rule.rollout is not None and rule.rollout.by == TARGETING_KEY:
             parts.append(json_logic.has_user())
+        elif rule.rollout is not None and not rule.rollout.reads:
+            parts.append(bool(rule.rollout.unit({}, "", self.place.organization)))
         return json_logic.both(parts)
 
     def _served_by(self, rule: TargetingRule) -> Result:
@@ -157,11 +158,11 @@ class _FlagdFlag:
 
     def _share_of_rule(self, rollout: RuleRollout) -> Result:
         results = [self._named(served(self.definition, enabled=enabled)) for enabled in (True, False)]
-        if rollout.by not in (TARGETING_KEY, ORGANIZATION, ANCESTOR):
+        if rollout.reads:
             raise NotExportable(Issue.UNIT, f"The rollout counts the attribute {rollout.by!r}.")
         if rollout.by == TARGETING_KEY:
             return self._fractional(rollout.threshold, *results)
-        return self._by_organization(rollout.unit({}, "", self.place.organization.keys), rollout.threshold, *results)
+        return self._by_organization(rollout.unit({}, "", self.place.organization), rollout.threshold, *results)
 
     def _last(self) -> Result:
         """Return what the organization's value and the rollout of the flag say."""
@@ -177,7 +178,7 @@ class _FlagdFlag:
             return {"if": [json_logic.has_user(), share, NO_VARIANT]}
         level = definition.level if definition.unit == Unit.ANCESTOR else None
         by = ANCESTOR if definition.unit == Unit.ANCESTOR else ORGANIZATION
-        unit = RuleRollout(0, by, level).unit({}, "", organization.keys)
+        unit = RuleRollout(0, by, level).unit({}, "", organization)
         return self._by_organization(unit, definition.threshold, on, off)
 
     def _own(self, *, enabled: bool) -> str | None:

@@ -90,16 +90,18 @@ def definitions(draw: Any, *, typed: bool) -> Definition:
     """A definition whose rollouts count as flagd does."""
     keys = [variant.key for variant in VARIANTS]
     weight = st.integers(0, 100)
-    serve = st.sampled_from(keys if typed else ["on", "off"]).map(lambda key: {"variant": key})
+    serve: Any = st.sampled_from(keys if typed else ["on", "off"]).map(lambda key: {"variant": key})
     if not typed:
         by = st.sampled_from([{"by": "targetingKey"}, {"by": "organization"}, {"by": "ancestor", "level": 0}])
-        shares = st.tuples(weight, by).map(lambda pair: {"rollout": {"on": pair[0], "off": 100 - pair[0]}, **pair[1]})
+        shares: Any = st.tuples(weight, by).map(lambda two: {"rollout": {"on": two[0], "off": 100 - two[0]}} | two[1])
         serve = serve | shares
     rule = st.fixed_dictionaries({"clauses": st.lists(clauses(), min_size=1, max_size=3), "serve": serve})
     content = draw(st.lists(rule, max_size=3))
     unit = draw(st.sampled_from(list(Unit)))
-    kind = {"type": FlagType.STRING, "variants": VARIANTS, "default_variant": draw(st.sampled_from(["", "blue"])),
-            "off_variant": draw(st.sampled_from(["", "none"]))} if typed else {}  # fmt: skip
+    kind: dict[str, Any] = {}
+    if typed:
+        own, off = draw(st.sampled_from(["", "blue"])), draw(st.sampled_from(["", "none"]))
+        kind = {"type": FlagType.STRING, "variants": VARIANTS, "default_variant": own, "off_variant": off}
     checked = [{**each, "id": f"rule-{place}"} for place, each in enumerate(content)]
     return Definition(
         id=1, key="flag", enabled=draw(st.booleans()),
