@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from orgs.access import access_key_api, people_api
+from orgs.attributes.api import AttributesOfOrganization
 from orgs.audit import api as audit_api
 from orgs.tree import api, integrity_api, path_converters  # noqa: F401 - registers <organization:…>
 
@@ -13,6 +14,11 @@ urlpatterns = [
     path("organizations/<organization:organization>", api.OneOrganization.as_view(), name="organization"),
     path("organizations/<organization:organization>/ancestors", api.Ancestors.as_view(), name="ancestors"),
     path("organizations/<organization:organization>/descendants", api.Descendants.as_view(), name="descendants"),
+    path(
+        "v1/organizations/<organization:organization>/attributes",
+        AttributesOfOrganization.as_view(),
+        name="attributes",
+    ),
     path("v1/tree", integrity_api.TreeCheck.as_view(), name="tree"),
     path("v1/tree/repair", integrity_api.TreeRepair.as_view(), name="repair-tree"),
     path("v1/access-keys", access_key_api.AccessKeys.as_view(), name="access-keys"),

@@ -24,6 +24,9 @@ from orgs.access.live_pages import fragment
 from orgs.access.models import AccessKey, Role, StaffScope
 from orgs.access.operator_admin import PREVIEW_OUTDATED, OperatorAdmin, fingerprint_of
 from orgs.access.visible_organizations import find_visible_organization
+from orgs.attributes.attribute_form import initial_of
+from orgs.attributes.attribute_operations import attributes_of, own_attributes
+from orgs.attributes.attribute_words import shown
 from orgs.audit import words
 from orgs.audit.on_pages import by_operation
 from orgs.audit.selectors import matching, visible_entries
@@ -118,6 +121,7 @@ class OrganizationAdmin(OperatorAdmin):
             **browser.children_context(caller, organization),
             "is_top_of_scope": organization.pk == caller.organization_id,
             "may_change": self.has_change_permission(request),
+            "attributes": shown(attributes_of(organization.pk, top_id=caller.organization_id)),
             "figures": [figure for find in figures for figure in find(organization, caller)],
             "sections": [
                 (section.template, section.context(organization, caller, request.GET)) for section in sections
@@ -235,6 +239,8 @@ def _form(operation: OrganizationOperation, organization: Organization, request:
     if operation.form is DeleteForm:
         return DeleteForm(organization, data)
     initial = {"name": organization.name} if operation.name == "rename" else {}
+    if operation.name == "attribute":
+        initial = initial_of(request.GET.get("name", ""), own_attributes(organization.pk))
     return operation.form(data, initial=initial)
 
 

@@ -12,6 +12,8 @@ from flagsite.core.admin.reason_form import Irreversible, reason_field
 from flagsite.core.words import counted
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
+from orgs.attributes import authorized_attributes
+from orgs.attributes.attribute_form import REMOVE, AttributeForm
 from orgs.tree import authorized_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.models import ORGANIZATION_KEY, Organization
@@ -115,6 +117,16 @@ def _delete(caller: Caller, organization: Organization, values: dict[str, Any]) 
     return done if isinstance(done, StartedJob) else None
 
 
+def _set_attribute(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
+    authorized_attributes.write(caller, organization.pk, **values["change"], reason=values["reason"])
+    return organization
+
+
+def _attribute_set(before: Organization, values: dict[str, Any]) -> str:
+    done = "is as inherited again" if values["kind"] == REMOVE else "is set"
+    return f"The attribute {values['name']} of {before.name} ({before.key}) {done}."
+
+
 def _renamed(before: Organization, values: dict[str, Any]) -> str:
     return f"{before.name} ({before.key}) is now called {values['name']}."
 
@@ -140,6 +152,7 @@ OPERATIONS = {
     for operation in (
         OrganizationOperation("rename", "Rename", RenameForm, _rename, _renamed),
         OrganizationOperation("create", "Create an organization below", CreateForm, _create, _created),
+        OrganizationOperation("attribute", "Set an attribute of", AttributeForm, _set_attribute, _attribute_set),
         OrganizationOperation("move", "Move", MoveForm, _move, _moved, has_preview=True),
         OrganizationOperation(
             "delete", "Delete", DeleteForm, _delete, _deleted, irreversible=Irreversible.DELETE_ORGANIZATION

@@ -71,7 +71,7 @@ WRITES = {
     "POST /organizations": ({"name": "N", "key": "n", "parentId": "acme"}, 201, 15),
     "PATCH /organizations/{oslo}": ({"name": "N"}, 200, 10),
     "PATCH /organizations/{north}": ({"parentId": "south"}, 200, 37),
-    "DELETE /organizations/{oslo}": (None, 204, 15),
+    "DELETE /organizations/{oslo}": (None, 204, 16),
 }
 
 
