@@ -39,6 +39,10 @@ class InvalidDefinition(FlagsiteError):
     """The definition is not valid."""
 
 
+class InvalidValue(FlagsiteError):
+    """The flag has no such variant, or cannot have this value."""
+
+
 class UnknownPrerequisite(FlagsiteError):
     """A prerequisite does not exist."""
 

@@ -12,7 +12,7 @@ from flags.history.causes import Cause, causes
 from flags.history.moments import Moment
 from flags.history.past_definitions import PastDefinition, evaluated, past_definition, past_definitions
 from flags.history.past_settings import PastPath, past_path
-from flags.states.selectors import EffectiveState
+from flags.states.selectors import EffectiveState, serves_in
 from orgs.access.caller import Caller
 
 
@@ -102,6 +102,7 @@ def _states(
                 cause.job_id if cause and state else None,
                 cause.settled_at if cause and state and not cause.settling else None,
                 moment=path.moment, cause=cause, version=definition.version, defined_by=author,
+                serves=serves_in(definition, values.of(key), state),
             )
         )  # fmt: skip
     return states

@@ -71,7 +71,10 @@ class Node:
     @property
     def label(self) -> SettingLabel | None:
         """The label of the setting; None if nothing was decided on this organization."""
-        return label_of(self.setting.kind, enabled=self.setting.enabled) if self.setting else None
+        setting = self.setting
+        if setting is None:
+            return None
+        return label_of(setting.kind, enabled=setting.enabled, variant=setting.variant_in_words)
 
     @property
     def is_written(self) -> bool:
@@ -217,9 +220,9 @@ def _nodes(
         return []
     settings = {
         setting.organization_id: setting
-        for setting in FlagSetting.objects.filter(flag=flag, organization_id__in=ids).exclude(
-            kind="none", exempt_from=None
-        )
+        for setting in FlagSetting.objects.select_related("flag")
+        .filter(flag=flag, organization_id__in=ids)
+        .exclude(kind="none", exempt_from=None)
     }
     states = {state.organization_id: state for state in FlagState.objects.filter(flag=flag, organization_id__in=ids)}
     counted = adoption.shares(flag, organizations) if is_counted else []

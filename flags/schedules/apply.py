@@ -68,9 +68,10 @@ def _set_or_reset(schedule: FlagSchedule, organization_id: int, reason: str) -> 
         "organization_id": organization_id, "flag_key": schedule.flag_key, "requested_by": schedule.created_by,
         "correlation_id": schedule.correlation_id, "reason": reason,
     }  # fmt: skip
-    if "enabled" not in wanted:
+    choice = schedulable.choice_of(wanted)
+    if choice is None:
         return reset_flag(subtree=wanted.get("subtree", False), **change)
     return set_flag(
-        enabled=wanted["enabled"], below=schedulable.below_of(wanted),
+        choice=choice, below=schedulable.below_of(wanted),
         only_here=wanted.get("reach") == schedulable.HERE, may_define=False, **change,
     )  # fmt: skip

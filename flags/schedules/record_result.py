@@ -14,6 +14,7 @@ from flags.errors import (
     InvalidDefinition,
     InvalidFlagKey,
     InvalidSchedule,
+    InvalidValue,
     ScheduleNoLongerAllowed,
 )
 from flags.events import SCHEDULE_FAILED
@@ -31,7 +32,7 @@ from orgs.errors import OrganizationNotFound
 log = structlog.get_logger(__name__)
 Status = FlagSchedule.Status
 PERMANENT_ERRORS = (
-    FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidSchedule, OrganizationNotFound,
+    FlagNotFound, FlagPurging, InvalidDefinition, InvalidFlagKey, InvalidValue, InvalidSchedule, OrganizationNotFound,
     ScheduleNoLongerAllowed,
 )  # fmt: skip
 """Errors after which a retry would fail again, and the next occurrence too."""

@@ -12,7 +12,9 @@ from flags.definitions import typed_definitions
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, InvalidSchedule
+from flags.states.choices import Choice
 from flags.states.setting_rules import Below
+from flags.values.checks import canonical_json
 
 SCHEDULABLE = {spec.wire_name: spec for spec in FIELDS.values() if spec.is_schedulable}
 """The specs of these fields by their names in JSON."""
@@ -24,9 +26,11 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
 """The fields of a scheduled change of an organization's setting, with their values."""
 HOW = ("below", "reach")
 """Those that say how the value is set."""
+VALUES = ("variant", "value")
+"""Those that give a flag a variant or a custom value instead of `enabled`. The flag decides what is possible."""
 ON_OR_OFF = (
-    'An organization\'s value is on or off: {"enabled": true} or {"enabled": false}, if you like with below and reach. '
-    'Or the flag is reset: {"reset": true}, if you like with subtree.'
+    'An organization\'s value is on or off, {"enabled": true} or {"enabled": false}, or one of {"variant": …} and '
+    '{"value": …}, if you like with below and reach. Or the flag is reset: {"reset": true}, if you like with subtree.'
 )
 
 
@@ -62,18 +66,23 @@ def values_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_setting(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Check the setting that a schedule will make on an organization, and return it. Raises InvalidSchedule."""
-    of_definitions = {name: value for name, value in wanted.items() if name in SCHEDULABLE or name not in CHOICES}
+    of_settings = {*CHOICES, *VALUES}
+    of_definitions = {name: value for name, value in wanted.items() if name in SCHEDULABLE or name not in of_settings}
     if of_definitions or not wanted:
         check(of_definitions)
     for name, value in wanted.items():
+        if name in VALUES:
+            continue
         if name not in CHOICES:
             raise InvalidSchedule(ON_OR_OFF)
         if not any(value is choice or (isinstance(value, str) and value == choice) for choice in CHOICES[name]):
             choices = ", ".join(json.dumps(choice) for choice in CHOICES[name])
             raise InvalidSchedule(f"{name}: This is not one of {choices}.")
-    allowed = {"enabled", *HOW} if "enabled" in wanted else {"reset", "subtree"}
-    if not ({"enabled", "reset"} & set(wanted)) or set(wanted) - allowed:
+    given = [name for name in ("enabled", *VALUES, "reset") if name in wanted]
+    if len(given) != 1 or set(wanted) - {*given, *(("subtree",) if given == ["reset"] else HOW)}:
         raise InvalidSchedule(ON_OR_OFF)
+    if not isinstance(wanted.get("variant", ""), str):
+        raise InvalidSchedule("variant: The key of a variant is a text.")
     if wanted.get("reach") == HERE:
         wanted = {"below": Below.KEEP.value, **wanted}
         if wanted["below"] != Below.KEEP:
@@ -88,11 +97,23 @@ def below_of(wanted: Mapping[str, Any]) -> Below:
 
 def setting_in_words(wanted: Mapping[str, Any]) -> str:
     """Return a short text on the setting that a schedule makes: on, off, or as inherited, and how."""
-    if "enabled" not in wanted:
+    if "reset" in wanted:
         return "as inherited, here and below" if wanted.get("subtree") else "as inherited"
-    value = "on" if wanted["enabled"] else "off"
+    value = value_in_words(wanted)
     if below_of(wanted) is Below.LOCK:
         return f"locked {value}"
     if wanted.get("reach") == HERE:
         return f"{value}, here only"
     return f"{value}, settings below stay" if below_of(wanted) is Below.KEEP else value
+
+
+def value_in_words(wanted: Mapping[str, Any]) -> str:
+    """Return the value that a schedule sets for people: on, off, the key of a variant, or a value in JSON."""
+    if "value" in wanted:
+        return canonical_json(wanted["value"])
+    return str(wanted.get("variant") or ("on" if wanted["enabled"] else "off"))
+
+
+def choice_of(wanted: Mapping[str, Any]) -> Choice | None:
+    """Return what a checked scheduled change sets; None if it resets the flag."""
+    return None if "reset" in wanted else Choice.among(wanted)

@@ -79,10 +79,11 @@ def _plan_or_refusal(caller: Caller, schedule: FlagSchedule, organization: Organ
 
 def _plan(organization: Organization, flag: Flag, schedule: FlagSchedule) -> Plan:
     wanted = schedulable.check_setting(schedule.wanted)
-    if "enabled" not in wanted:
+    choice = schedulable.choice_of(wanted)
+    if choice is None:
         return planning.of_reset(organization.subtree, flag, below=wanted.get("subtree", False))
     return planning.of_set(
-        organization.subtree, flag, enabled=wanted["enabled"], below=schedulable.below_of(wanted),
+        organization.subtree, choice.of(flag), below=schedulable.below_of(wanted),
         only_here=wanted.get("reach") == schedulable.HERE,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from flags.schedules.schedulable import BELOW, HERE
 from flags.schedules.schedule_plan import SchedulePlan
 from flags.states.plan_serializers import PLANNED, PlanSerializer
 from flags.states.setting_rules import Below
+from flags.states.value_fields import JsonValue
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import IdInQuery, InputSerializer, QuerySerializer, Text, WriteInput
@@ -139,6 +140,8 @@ class ScheduledValue(InputSerializer):
     reach = serializers.ChoiceField(
         [BELOW, HERE], required=False, help_text="For an organization. `here`: the value counts for it only."
     )
+    variant = Text(required=False, max_length=255, help_text="For an organization, instead of `enabled`: a variant.")
+    value = JsonValue(required=False, help_text="For an organization, instead of `enabled`: a value.")
     reset = serializers.ChoiceField(
         [True], required=False, help_text="For an organization, instead of `enabled`: it gets the inherited value."
     )

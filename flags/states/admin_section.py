@@ -19,12 +19,15 @@ from django.utils.timezone import is_aware, make_aware
 from flags.definitions.models import FLAG_KEY, Flag
 from flags.definitions.who_may_define import may_define
 from flags.states import comparison, preview
+from flags.states.choices import NOT_GIVEN, Choice
 from flags.states.comparison import MAX_FLAGS, FlagHere
 from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.organization_settings import locks_named_for, sees
 from flags.states.selectors import as_effective, effective_state, effective_states
 from flags.states.set_flag import AcceptedChange, reset_flag_on, set_flag_on
 from flags.states.setting_rules import Below
+from flags.values.checks import canonical_json
+from flags.values.types import FlagType
 from flagsite.core.actor import current
 from flagsite.core.admin.date_time_text import DateTimeText
 from flagsite.core.admin.reason_form import reason_field
@@ -75,6 +78,17 @@ class SwitchForm(forms.Form):
         coerce=VALUES.get,
         empty_value=None,
     )
+    variant = forms.CharField(
+        required=False,
+        max_length=255,
+        help_text="For a flag with variants: the key of the variant that counts where it is on. Empty: the default.",
+    )
+    custom = forms.JSONField(
+        label="Custom value",
+        required=False,
+        widget=forms.TextInput,
+        help_text='In place of a variant: a value in JSON, such as "blue" or {"limit": 10}.',
+    )
     below = forms.ChoiceField(
         label="Settings below",
         choices=[(Below.KEEP, "stay"), (Below.OVERWRITE, "end"), (Below.LOCK, "do not count: lock the flag here")],
@@ -93,6 +107,19 @@ class SwitchForm(forms.Form):
         help_text="In UTC. The setting or the exemption ends by itself then. Empty: it stays.",
     )
     reason = reason_field()
+
+    def of_flag(self, flag: Flag) -> None:
+        """Ask for this flag only: without a field for it, and with the variants that it has."""
+        self.fields["flag"].widget = forms.HiddenInput()
+        if flag.type == FlagType.BOOLEAN:
+            del self.fields["variant"], self.fields["custom"]
+            return
+        keys = [(each["key"], each["key"]) for each in flag.variants]
+        self.fields["variant"] = forms.ChoiceField(
+            choices=[("", f"the default: {flag.default_variant}"), *keys],
+            required=False,
+            help_text="The variant that counts where the flag is on.",
+        )
 
     def clean_expires_at(self) -> datetime | None:
         """Return the time in UTC. Raises ValidationError if it has passed."""
@@ -113,6 +140,18 @@ class SwitchForm(forms.Form):
         if values.get("below") is Below.LOCK and "enabled" in values and not isinstance(values["enabled"], bool):
             self.add_error("below", "A lock needs a value: choose on or off.")
         sets = isinstance(values.get("enabled"), bool)
+        has_custom = bool(str(self.data.get("custom", "")).strip())
+        if (values.get("variant") or has_custom) and values.get("enabled") is not True:
+            self.add_error("enabled", "A variant or a custom value turns the flag on: choose on.")
+        if values.get("variant") and has_custom:
+            self.add_error("custom", "Write either a variant or a custom value.")
+        values["choice"] = None
+        if sets:
+            values["choice"] = Choice(
+                None if values.get("variant") or has_custom else values["enabled"],
+                values.get("variant") or None,
+                values["custom"] if has_custom and "custom" in values else NOT_GIVEN,
+            )
         if values.get("only_here") and (not sets or values.get("below") is not Below.KEEP):
             self.add_error("only_here", "Only a value counts here only, and the settings below stay.")
         if values.get("expires_at") and not sets and values.get("enabled") != EXEMPT:
@@ -223,7 +262,7 @@ def switch_view(admin: Any, request: HttpRequest, organization_id: str) -> HttpR
     form = SwitchForm(request.POST if request.method == "POST" else None, initial=initial)
     came_from_flag = Flag.objects.filter(key=initial["flag"]).first() if request.GET.get("to") == TO_FLAG else None
     if came_from_flag:
-        form.fields["flag"].widget = forms.HiddenInput()
+        form.of_flag(came_from_flag)
     what = came_from_flag.key if came_from_flag else "a flag"
     context: dict[str, Any] = {"form": form, "title": f"Set {what} on {organization.name}", "flag": came_from_flag}
     context["in_dialog"] = _is_in_dialog(request)
@@ -252,18 +291,29 @@ def _preview_context(caller: Caller, organization: Organization, values: dict[st
             result = preview.exemption(found, values["flag"], is_exempt=values["enabled"] == EXEMPT)
         else:
             result = preview.switch(
-                found, values["flag"], enabled=values["enabled"], below=values["below"],
+                found, values["flag"], choice=values["choice"], below=values["below"],
                 only_here=values["only_here"], may_define=may_define(caller),
             )  # fmt: skip
     fingerprint = fingerprint_of(
-        organization.pk, values["flag"], values["enabled"], values["below"].value, values["only_here"],
-        str(values["expires_at"]), result.creates,
+        organization.pk, values["flag"], values["enabled"], _choice_in_words(values), values["below"].value,
+        values["only_here"], str(values["expires_at"]), result.creates,
     )  # fmt: skip
     return {
-        "preview": result, "flag_key": values["flag"], "enabled": values["enabled"], "below": values["below"].value,
+        "preview": result, "flag_key": values["flag"], "enabled": values["enabled"],
+        "choice": _choice_in_words(values), "below": values["below"].value,
         "only_here": values["only_here"], "expires_at": values["expires_at"], "fingerprint": fingerprint,
         "notes": result.notes(caller),
     }  # fmt: skip
+
+
+def _choice_in_words(values: Mapping[str, Any]) -> str:
+    """Return what the form sets, for people: on, off, the key of a variant, or a value in JSON."""
+    choice: Choice | None = values["choice"]
+    if choice is None:
+        return ""
+    if choice.value is not NOT_GIVEN:
+        return canonical_json(choice.value)
+    return choice.variant or ("on" if choice.enabled else "off")
 
 
 def _set(
@@ -284,7 +334,7 @@ def _set(
             accepted = reset_flag_on(held, subtree=below is Below.OVERWRITE, **request_of_change)
         else:
             accepted = set_flag_on(
-                held, enabled=values["enabled"], below=below, only_here=values["only_here"],
+                held, choice=values["choice"], below=below, only_here=values["only_here"],
                 expires_at=values["expires_at"], may_define=may_define(caller), **request_of_change,
             )  # fmt: skip
     _tell(admin, request, organization, values, accepted)
@@ -304,7 +354,7 @@ def _tell(
     else:
         verb = "locks" if values["below"] is Below.LOCK else "switches"
         does = {
-            True: f"{verb} {values['flag']} on",
+            True: f"{verb} {values['flag']} {_choice_in_words(values)}",
             False: f"{verb} {values['flag']} off",
             None: f"resets {values['flag']}",
             EXEMPT: f"lifts the lock of {values['flag']}",

@@ -43,7 +43,7 @@ class FlagHere:
             return ""
         if not self.is_own:
             why = "masked by a lock above" if self.source_kind == LOCK else "which does not count now"
-            return f"own setting {'on' if own.enabled else 'off'}, {why}"
+            return f"own setting {own.variant_in_words or ('on' if own.enabled else 'off')}, {why}"
         return "locked here" if own.kind == LOCK else f"set {'only ' if own.only_here else ''}here"
 
 
@@ -70,9 +70,11 @@ def flags_of(organization: Organization, states: Iterable[EffectiveState]) -> li
     """Return these flags of the organization by key, each with its own setting, with one query."""
     known = list(states)
     places = {state.source_organization_id or 0 for state in known} | {organization.pk}
-    settings = FlagSetting.objects.filter(
-        organization_id__in=places, flag_id__in=[state.flag_id for state in known]
-    ).exclude(kind=NONE, exempt_from=None)
+    settings = (
+        FlagSetting.objects.select_related("flag")
+        .filter(organization_id__in=places, flag_id__in=[state.flag_id for state in known])
+        .exclude(kind=NONE, exempt_from=None)
+    )
     found: Mapping[tuple[int, int], FlagSetting] = {(one.organization_id, one.flag_id): one for one in settings}
     return [
         FlagHere(state, found.get((organization.pk, state.flag_id)), _kind(found, state))
@@ -116,5 +118,5 @@ def _source(here: FlagHere) -> int | str | None:
     return "here" if here.is_own else here.state.source_organization_id
 
 
-def _own(here: FlagHere) -> tuple[str, bool | None] | None:
-    return None if here.own is None else (here.own.kind, here.own.enabled)
+def _own(here: FlagHere) -> tuple[str, bool | None, int] | None:
+    return None if here.own is None else (here.own.kind, here.own.enabled, here.own.variant)

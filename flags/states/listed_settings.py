@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from django.db.models import F, QuerySet, Value
 
 from flags.definitions.models import Flag
+from flags.evaluation.context_loader import load_custom_values
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import decided_on_paths
 from flags.states.setting_rules import LOCK, NONE, SET
 from flags.states.setting_words import label_of
+from flags.states.shown_values import ShownValue, shown
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import MAX_ROWS_TO_SORT, visible_organizations
 from orgs.tree.models import Organization
@@ -30,6 +32,7 @@ class ListedSetting:
     """
 
     setting: FlagSetting
+    shown: ShownValue
     organization: Organization
     flag_key: str
     decides: bool
@@ -44,7 +47,7 @@ class ListedSetting:
     def in_words(self) -> str:
         """The setting for people, such as "locked off" or "set on, here only, masked by a lock above"."""
         setting = self.setting
-        label = label_of(setting.kind, enabled=setting.enabled)
+        label = label_of(setting.kind, enabled=setting.enabled, variant=setting.variant_in_words)
         words = [label.words if label else ""]
         words += ["here only"] if setting.only_here else []
         words += ["exempt"] if setting.exempt_from_id and self.kind != EXEMPT else []
@@ -74,12 +77,17 @@ def settings_of_organization(organization: Organization, kind: str = "") -> Quer
 
 
 def with_places(caller: Caller, settings: Sequence[FlagSetting]) -> list[ListedSetting]:
-    """Return settings of one page with their organizations, and whether they decide. It takes four queries."""
+    """Return settings of one page with their organizations, and whether they decide.
+
+    It takes four queries, and one more for custom values.
+    """
     organizations = Organization.objects.in_bulk({each.organization_id for each in settings})
     flags = Flag.objects.in_bulk({each.flag_id for each in settings})
     decided = decided_on_paths(list(organizations), list(flags))
     exempt_from = {each.exempt_from_id for each in settings} - {None}
     visible = set(visible_organizations(caller).filter(pk__in=exempt_from).values_list("pk", flat=True))
+
+    custom = load_custom_values(each.variant for each in settings)
 
     def decides(setting: FlagSetting) -> bool:
         value = decided.get((setting.organization_id, setting.flag_id))
@@ -89,8 +97,8 @@ def with_places(caller: Caller, settings: Sequence[FlagSetting]) -> list[ListedS
 
     return [
         ListedSetting(
-            each, organizations[each.organization_id], flags[each.flag_id].key, decides(each),
-            each.exempt_from_id if each.exempt_from_id in visible else None,
+            each, shown(flags[each.flag_id], each.enabled, each.variant, custom), organizations[each.organization_id],
+            flags[each.flag_id].key, decides(each), each.exempt_from_id if each.exempt_from_id in visible else None,
         )
         for each in settings
         if each.organization_id in organizations and each.flag_id in flags

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from flags.states.listed_settings import LISTED_KINDS, ListedSetting
 from flags.states.serializers import CHANGE_NUMBER
 from flags.states.setting_serializers import BELOW, HERE, LOCKED
+from flags.states.value_fields import ShownValueFields
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 from orgs.tree.reference_fields import HOW_TO_NAME, ReferenceInQuery
@@ -45,7 +46,7 @@ class SettingOfFlagFilters(SettingFilters):
 
 
 @extend_schema_serializer(component_name="ListedSetting", examples=[OpenApiExample("A lock", value=EXAMPLE)])
-class ListedSettingSerializer(serializers.Serializer[ListedSetting]):
+class ListedSettingSerializer(ShownValueFields):
     """A setting of a flag on an organization."""
 
     organizationId = serializers.IntegerField(source="organization.pk")
@@ -55,7 +56,6 @@ class ListedSettingSerializer(serializers.Serializer[ListedSetting]):
     kind = serializers.ChoiceField(
         LISTED_KINDS, help_text="`exempt`: exempt from a lock, and without a value of its own."
     )
-    value = serializers.BooleanField(source="setting.enabled", allow_null=True)
     reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
     changeNumber = serializers.IntegerField(source="setting.number", help_text=CHANGE_NUMBER)
     requestedBy = serializers.CharField(source="setting.requested_by")

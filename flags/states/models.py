@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from flags.definitions.models import Flag
 from flags.states.setting_rules import LOCK, NONE, SET
 from flags.values.stored_json import StoredJson
-from flags.values.variants import BY_ENABLED
+from flags.values.variants import BY_ENABLED, word_of
 from flagsite.core.db.clock import ClockTimestamp
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
@@ -93,8 +93,9 @@ class Change(models.Model):
 
     @property
     def value_in_words(self) -> str:
-        """The value for people: "on", "off" or "the default"."""
-        return {True: "on", False: "off", None: "the default"}[self.enabled]
+        """The value for people: "on", "off", the key of a variant, "a custom value" or "the default"."""
+        variant = word_of(self.variant, self.flag.variants) if self.variant else ""
+        return variant or {True: "on", False: "off", None: "the default"}[self.enabled]
 
 
 class FlagState(models.Model):
@@ -220,6 +221,11 @@ class FlagSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag_id} {self.kind} at {self.organization_id} (number {self.number})"
+
+    @property
+    def variant_in_words(self) -> str:
+        """The variant or custom value for people; empty if the setting names none."""
+        return word_of(self.variant, self.flag.variants) if self.variant else ""
 
 
 class CustomValue(models.Model):

@@ -17,6 +17,7 @@ from flags.states.planning import (
     MAX_SAMPLES,
     Agreed,
     FlagChanges,
+    Sample,
     changes_of,
     parts_between,
     parts_of_hash,
@@ -64,7 +65,7 @@ class FlagInMove:
     kept: Kept | None
 
     @property
-    def samples(self) -> list[Part]:
+    def samples(self) -> list[Sample]:
         """The first parts that get another value."""
         return samples_of(self.parts, self.flag)[:MAX_SAMPLES_OF_EACH]
 

@@ -14,16 +14,25 @@ from flags.states.effects import is_masked, parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import settings_of_subtree
 from flags.states.setting_rules import NONE, decide, deciding_lock
+from flags.states.shown_values import ShownValue, shown
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 from orgs.tree.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
+class SettingOfFlag:
+    """A setting with its value as it is shown."""
+
+    setting: FlagSetting
+    shown: ShownValue
+
+
+@dataclass(frozen=True, slots=True)
 class SettingOnOrganization:
     """A flag on an organization. `setting` is its own setting, if it has one.
 
-    `value` is what the settings decide, None if they say nothing. `locked_by` is the organization whose lock decides;
+    `shown` is what the settings decide. `locked_by` is the organization whose lock decides;
     None if there is no lock, and if the caller may not see this organization. `masked` is the number of settings at and
     below the organization that a lock keeps from counting. `exempt_from` is the organization from whose lock this one
     is exempt until `exempt_until`, shown in the same way as `locked_by`.
@@ -31,9 +40,9 @@ class SettingOnOrganization:
 
     organization_id: int
     flag_key: str
-    value: bool | None
+    shown: ShownValue
     source_id: int | None
-    setting: FlagSetting | None
+    setting: SettingOfFlag | None
     is_locked: bool
     locked_by: int | None
     masked: int
@@ -59,8 +68,9 @@ def setting_on(caller: Caller, organization: Organization, flag: Flag) -> Settin
     )
     own = FlagSetting.objects.filter(organization=organization, flag=flag).first()
     return SettingOnOrganization(
-        organization.pk, flag.key, value.enabled, value.source_id,
-        own if own and own.kind != NONE else None, lock is not None,
+        organization.pk, flag.key, shown(flag, value.enabled, value.variant), value.source_id,
+        SettingOfFlag(own, shown(flag, own.enabled, own.variant)) if own and own.kind != NONE else None,
+        lock is not None,
         _if_visible(caller, lock.organization_id if lock else None), masked,
         _if_visible(caller, own.exempt_from_id if own else None), own.exempt_until if own else None,
     )  # fmt: skip

@@ -9,9 +9,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from flags.states.deletion_planning import FlagThere
-from flags.states.effects import Part
 from flags.states.move_planning import FlagInMove
-from flags.states.planning import Plan
+from flags.states.planning import Plan, Sample
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import StrictBoolean, WriteInput
@@ -28,7 +27,15 @@ PLANNED = {
     "locked": 0,
     "askedLast7Days": 18,
     "samples": [
-        {"organizationId": names.OSLO_ID, "path": ["Oslo"], "organizations": 30, "before": True, "after": False},
+        {
+            "organizationId": names.OSLO_ID,
+            "path": ["Oslo"],
+            "organizations": 30,
+            "before": True,
+            "after": False,
+            "beforeVariant": "on",
+            "afterVariant": "off",
+        },
     ],
     "jobsUnderWay": [],
     "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
@@ -38,10 +45,11 @@ ASKED = (
     "there is too much to count."
 )
 UNDER_WAY = "Open jobs that touch these organizations and flags, of which your key sees the organizations; at most 20."
+VARIANT = "The key of the variant, `custom` for a custom value. Null: there is none."
 HASH = "Send it with the change, so that nothing else happens."
 
 
-class SampleSerializer(serializers.Serializer[Part]):
+class SampleSerializer(serializers.Serializer[Sample]):
     """Organizations of the subtree that get another value together. The context has `paths` by organization id."""
 
     organizationId = serializers.IntegerField(
@@ -51,9 +59,11 @@ class SampleSerializer(serializers.Serializer[Part]):
     organizations = serializers.IntegerField(source="size", help_text="Their number.")
     before = serializers.BooleanField(source="before.enabled", allow_null=True)
     after = serializers.BooleanField(source="after.enabled", allow_null=True)
+    beforeVariant = serializers.CharField(source="before.variant", allow_null=True, help_text=VARIANT)
+    afterVariant = serializers.CharField(source="after.variant", allow_null=True, help_text=VARIANT)
 
-    def get_path(self, part: Part) -> list[str]:
-        return list(self.context["paths"].get(part.organization_id, []))
+    def get_path(self, sample: Sample) -> list[str]:
+        return list(self.context["paths"].get(sample.organization_id, []))
 
 
 class FiguresOfPlan(serializers.Serializer[Any]):

@@ -13,14 +13,17 @@ from typing import Protocol
 
 from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
+from flags.states.choices import Chosen
 from flags.states.effects import Effect, Part, changed_from, differs, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, settings_of_subtree
-from flags.states.setting_rules import LOCK, NONE, SET, Below, PlacedSetting, lock_to_lift, pieces_of
+from flags.states.setting_rules import LOCK, NONE, SET, Below, DecidedValue, PlacedSetting, lock_to_lift, pieces_of
+from flags.states.shown_values import ShownValue, shown
 from flagsite.core.ids import MAX_ID
 from orgs.tree.paths import path_ids_of
 from orgs.tree.subtrees import Subtree
 
 MAX_SAMPLES = 10
+UNREAD = "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ class AnyPlan(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Organizations of a subtree that get another value together: `size` at or below one of them.
+
+    Custom values are not read: in place of one, `before` and `after` have UNREAD.
+    """
+
+    organization_id: int
+    size: int
+    before: ShownValue
+    after: ShownValue
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The effect of a change on one flag, and the hash by which a later request says that it knows this effect.
 
@@ -60,7 +76,7 @@ class Plan:
     flag: Flag
     settings: SettingsOfSubtree
     after: SettingsOfSubtree
-    samples: Sequence[Part] = ()
+    samples: Sequence[Sample] = ()
 
     @property
     def changed(self) -> int:
@@ -108,13 +124,14 @@ ANYTHING = Agreed()
 """Of a request that says nothing about its effect."""
 
 
-def of_set(
-    subtree: Subtree, flag: Flag, *, enabled: bool, below: Below = Below.OVERWRITE, only_here: bool = False
-) -> Plan:
+def of_set(subtree: Subtree, chosen: Chosen, *, below: Below = Below.OVERWRITE, only_here: bool = False) -> Plan:
     """Return the plan of setting a flag on the top of a subtree (`flags.states.set_flag.set_flag_on`)."""
-    kind = LOCK if below is Below.LOCK else SET
-    own = PlacedSetting(id_of(flag), subtree.organization_id, kind, enabled, subtree.organization_id, MAX_ID, only_here)
-    request = f"set {enabled} {below.value} {only_here}"
+    flag, place = chosen.flag, subtree.organization_id
+    own = PlacedSetting(
+        id_of(flag), place, LOCK if below is Below.LOCK else SET, chosen.enabled, place, MAX_ID, only_here,
+        variant=chosen.number(is_stored=False),
+    )  # fmt: skip
+    request = f"set {chosen.request} {below.value} {only_here}"
     return _plan(subtree, flag, own, request, ends_below=below is Below.OVERWRITE)
 
 
@@ -161,9 +178,16 @@ def of_settings(
     return Plan(effect, _hash(subtree, flag, settings, request), subtree, flag, settings, after, samples)
 
 
-def samples_of(parts: Sequence[Part], flag: Flag) -> list[Part]:
-    """Return the first parts that get another value."""
-    return [part for part in parts if differs(part.before, part.after, default=flag.enabled)][:MAX_SAMPLES]
+def samples_of(parts: Sequence[Part], flag: Flag) -> list[Sample]:
+    """Return the first parts that get another value, as people read them."""
+    first = [part for part in parts if differs(part.before, part.after, default=flag.enabled)][:MAX_SAMPLES]
+    return [
+        Sample(part.organization_id, part.size, _shown(flag, part.before), _shown(flag, part.after)) for part in first
+    ]
+
+
+def _shown(flag: Flag, value: DecidedValue) -> ShownValue:
+    return shown(flag, value.enabled, value.variant, {value.variant: UNREAD})
 
 
 def changes_of(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: SettingsOfSubtree) -> FlagChanges:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flags.definitions.models import Flag
 from flags.definitions.refusals import offer, unknown_flag
 from flags.states import exemptions, selectors, set_flag
+from flags.states.choices import Choice
 from flags.states.deletion_planning import asked_lately, of_deletion
 from flags.states.effects import Effect
 from flags.states.move_planning import FlagInMove, ids_known_to, known_to, of_move
@@ -58,22 +59,22 @@ def switch(
     organization: Organization,
     flag_key: str,
     *,
-    enabled: bool | None,
+    choice: Choice | None,
     below: Below = Below.OVERWRITE,
     only_here: bool = False,
     may_define: bool = True,
 ) -> SwitchPreview:
-    """Preview setting a flag on an organization, or resetting it if `enabled` is None.
+    """Preview setting a flag on an organization, or resetting it if `choice` is None.
 
     The caller has just loaded the organization, so its tree columns are current. `may_define` is as for `set_flag`.
-    Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree.
+    Raises FlagNotFound, FlagArchived, FlagPurging, FlagLocked, OutsideOfYourSubtree, InvalidValue.
     """
     flag = set_flag.check_can_be_set(flag_key, organization.pk, may_define=may_define)
     subject = flag or Flag(key=flag_key)
-    if enabled is None:
+    if choice is None:
         plan = of_reset(organization.subtree, subject, below=below is Below.OVERWRITE)
     else:
-        plan = of_set(organization.subtree, subject, enabled=enabled, below=below, only_here=only_here)
+        plan = of_set(organization.subtree, choice.of(subject), below=below, only_here=only_here)
     return _preview(flag_key, plan, exists=flag is not None)
 
 

@@ -23,8 +23,11 @@ from flags.evaluation.context_loader import (
 )
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, StateValue
-from flags.evaluation.reasons import Rule
+from flags.evaluation.reasons import STOPPED, Rule
 from flags.states.models import FlagState
+from flags.values.served import Served, served
+from flags.values.types import FlagType
+from flags.values.variants import BY_ENABLED
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_keys_of, path_parameters
 
@@ -50,6 +53,8 @@ class EffectiveState:
     source_organization_id: int | None = None
     job_id: int | None = None
     updated_at: datetime | None = None
+    serves: Served | None = None
+    """The variant and the value, for a user as `EffectiveValue` describes; None for a boolean flag."""
 
     @property
     def enabled(self) -> bool:
@@ -68,6 +73,8 @@ class EffectiveState:
             return f"on for {self.value.rollout_percentage:g} % of users"
         if self.value.depends_on_user:
             return "depends on the user" if self.enabled else "off, except for some users"
+        if self.serves is not None and self.serves.variant:
+            return self.serves.variant
         return "on" if self.enabled else "off"
 
     @property
@@ -165,7 +172,13 @@ def _effective(
     context = with_attributes(_context(path, state_of.values()), organization_attributes_read(definitions.values()))
     values = EffectiveValues(context, environment, definitions)
     return [
-        _effective_state(organization.pk, definitions[key], state_of.get(definitions[key].id), values.of(key))
+        _effective_state(
+            organization.pk,
+            definitions[key],
+            state_of.get(definitions[key].id),
+            values.of(key),
+            context.states.get(definitions[key].id),
+        )
         for key in keys
     ]
 
@@ -214,11 +227,25 @@ def _context(path: Mapping[int, str], states: Iterable[FlagState]) -> Organizati
 
 
 def _effective_state(
-    organization_id: int, definition: Definition, state: FlagState | None, value: EffectiveValue
+    organization_id: int,
+    definition: Definition,
+    state: FlagState | None,
+    value: EffectiveValue,
+    stored: StateValue | None,
 ) -> EffectiveState:
+    serves = serves_in(definition, value, stored)
     if state is None or state.enabled is None:
-        return EffectiveState(definition.id, definition.key, organization_id, value, definition.enabled)
+        return EffectiveState(definition.id, definition.key, organization_id, value, definition.enabled, serves=serves)
     return EffectiveState(
         definition.id, definition.key, organization_id, value, state.enabled,
-        state.source_id, state.job_id, state.updated_at,
+        state.source_id, state.job_id, state.updated_at, serves,
     )  # fmt: skip
+
+
+def serves_in(definition: Definition, value: EffectiveValue, stored: StateValue | None) -> Served | None:
+    """Return the variant and the value of an effective value. None for a boolean flag."""
+    if definition.type == FlagType.BOOLEAN:
+        return None
+    number, custom = (BY_ENABLED, None) if stored is None else (stored.variant, stored.custom)
+    is_stopped = value.rule in STOPPED
+    return served(definition, enabled=value.enabled, is_stopped=is_stopped, number=number, custom=custom)

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from flags.evaluation.reasons import REASON_CHOICES, Rule
 from flags.states.selectors import EffectiveState
+from flags.states.value_fields import JsonValue
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer
 
@@ -79,6 +80,16 @@ class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
         help_text="The effective value: off if the flag is archived or killed, or if a prerequisite is off."
     )
     organizationId = serializers.IntegerField(source="organization_id")
+    variant = serializers.CharField(
+        source="serves.variant",
+        required=False,
+        help_text="Of a flag that is not boolean: the key of the variant, `custom` for a custom value, or empty.",
+    )
+    value = JsonValue(
+        source="serves.value",
+        required=False,
+        help_text="Of a flag that is not boolean: the value of the variant. Null: there is none.",
+    )
     storedValue = serializers.BooleanField(
         source="stored_value",
         help_text="The value that was set on this organization or above it, or else the flag's default.",
@@ -96,6 +107,13 @@ class FeatureFlagSerializer(serializers.Serializer[EffectiveState]):
         allow_null=True,
         help_text="The percentage of users for whom the rollout turns the flag on. Null: no rollout of users decides.",
     )
+
+    def to_representation(self, instance: EffectiveState) -> dict[str, Any]:
+        document = super().to_representation(instance)
+        if instance.serves is None:  # the answer for a boolean flag stays as it was before there were others
+            document.pop("variant", None)
+            document.pop("value", None)
+        return document
 
 
 @extend_schema_serializer(

@@ -17,6 +17,7 @@ from flags.definitions.refusals import archived_flag, locked_flag, offer, purgin
 from flags.definitions.who_may_define import defining_role
 from flags.events import FLAG_CHANGED
 from flags.states import flag_settings, propagation, sql
+from flags.states.choices import Choice
 from flags.states.models import Change
 from flags.states.placed_settings import decided_on_paths, settings_of_subtree, settings_on_path
 from flags.states.planning import ANYTHING, Agreed, of_reset, of_set
@@ -130,7 +131,8 @@ def set_flag_on(
     organization: Organization,
     *,
     flag_key: str,
-    enabled: bool,
+    enabled: bool | None = None,
+    choice: Choice | None = None,
     below: Below = Below.OVERWRITE,
     only_here: bool = False,
     expires_at: datetime | None = None,
@@ -147,25 +149,27 @@ def set_flag_on(
     Record the setting. 4. Write the flag state of an organization without children at once; for an organization with
     children, create a propagation in the same transaction.
 
-    `below` says what happens to the settings below. With `only_here` the value does not count for organizations below.
-    A setting with `expires_at` ends by itself then. `agreed` is what the caller knows of the effect.
+    The value is `enabled`, or any `choice` for a flag with variants. `below` says what happens to the settings below.
+    With `only_here` the value does not count for organizations below. A setting with `expires_at` ends by itself then.
+    `agreed` is what the caller knows of the effect.
 
     With the setting FLAGS_CREATE_ON_SET, a flag that does not exist is created, if the caller may define flags
     (`may_define`): a definition holds for all organizations, so a caller who is bound to an organization may not.
     A killed flag can be set; the value takes effect when the flag is no longer killed.
 
     Raises InvalidFlagKey, FlagNotFound, FlagArchived, FlagPurging, FlagLocked, PlanStale, BlastRadius,
-    OutsideOfYourSubtree.
+    OutsideOfYourSubtree, InvalidValue.
     """
     found = _get_or_create_flag(flag_key, requested_by, organization, may_define=may_define)
     kind = LOCK if below is Below.LOCK else SET
+    chosen = (choice or Choice(enabled)).of(found.flag)
     change = Change(
-        number=found.number, flag=found.flag, organization_id=organization.pk, kind=kind, enabled=enabled,
-        source_id=organization.pk, requested_by=requested_by,
+        number=found.number, flag=found.flag, organization_id=organization.pk, kind=kind, enabled=chosen.enabled,
+        variant=chosen.number(is_stored=True), source_id=organization.pk, requested_by=requested_by,
     )  # fmt: skip
     if agreed != ANYTHING:
         check_is_not_locked(organization.pk, found.flag)
-        agreed.check(of_set(organization.subtree, found.flag, enabled=enabled, below=below, only_here=only_here))
+        agreed.check(of_set(organization.subtree, chosen, below=below, only_here=only_here))
     details: dict[str, Any] = {"reason": reason, "only_here": only_here, "expires_at": expires_at}
     details["ends_below"] = below is Below.OVERWRITE
     ended = flag_settings.record(organization.subtree, change, **details)
@@ -175,9 +179,10 @@ def set_flag_on(
     if below is Below.KEEP:
         flag_settings.end_exemptions_from([organization.pk], found.flag.pk)
     change.is_uniform = not only_here and _is_uniform(organization, change, below)
-    value = DecidedValue(found.flag.pk, enabled, organization.pk, change.number, locked=kind == LOCK)
-    arguments = {"enabled": enabled}
-    write_change(organization, change, value, arguments, correlation_id)
+    value = DecidedValue(
+        found.flag.pk, chosen.enabled, organization.pk, change.number, locked=kind == LOCK, variant=change.variant
+    )
+    write_change(organization, change, value, chosen.details, correlation_id)
     words = {
         "settingsBelow": below.value,
         "settingsEnded": ended,
@@ -186,7 +191,7 @@ def set_flag_on(
     }
     audit_log.record(
         "flag.lock" if kind == LOCK else "flag.set", f"flag:{flag_key}", by=requested_by,
-        organization_id=organization.pk, reason=reason, before=found.before, enabled=enabled,
+        organization_id=organization.pk, reason=reason, before=found.before, **chosen.details,
         changeNumber=change.number, jobId=change.job_id, **{name: word for name, word in words.items() if word},
     )  # fmt: skip
     tell(organization, change, flag_key, only_here=only_here)
@@ -229,7 +234,7 @@ def reset_flag_on(
     ended = flag_settings.record(organization.subtree, change, reason=reason, ends_below=subtree, respects_locks=False)
     flag_settings.end_exemptions_from([organization.pk], found.flag.pk)
     (value,) = decided_on_paths([organization.pk], [found.flag.pk]).values()
-    change.enabled, change.source_id = value.enabled, value.source_id
+    change.enabled, change.variant, change.source_id = value.enabled, value.variant, value.source_id
     below = Below.OVERWRITE if subtree else Below.KEEP
     change.is_uniform = not value.locked and _is_uniform(organization, change, below)  # the change does not tell a lock
     write_change(organization, change, value, {"reset": True}, correlation_id)

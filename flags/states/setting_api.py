@@ -16,6 +16,7 @@ from flags.definitions.visible_flags import find_visible_flag
 from flags.definitions.who_may_define import may_define
 from flags.states import planning
 from flags.states.api import FLAG_NAME
+from flags.states.choices import Choice
 from flags.states.exemptions import end_exemption_on, exempt_on
 from flags.states.organization_settings import locks_named_for, sees, setting_on
 from flags.states.plan_figures import figures
@@ -215,7 +216,7 @@ class PlanOfSetting(Endpoint):
                 plan = planning.of_reset(found.subtree, flag, below=values["subtree"])
             else:
                 plan = planning.of_set(
-                    found.subtree, flag, enabled=values["value"], below=Below(values["below"]),
+                    found.subtree, Choice.among(values).of(flag), below=Below(values["below"]),
                     only_here=values["reach"] == "here",
                 )  # fmt: skip
             return Response(PlanSerializer(plan, context=context_of(self.caller, plan)).data)

@@ -9,25 +9,30 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from flags.states.models import FlagSetting
-from flags.states.organization_settings import SettingOnOrganization
+from flags.states.choices import NAMES, ONE_OF, Choice
+from flags.states.organization_settings import SettingOfFlag, SettingOnOrganization
 from flags.states.planning import Agreed
 from flags.states.serializers import CHANGE_NUMBER
 from flags.states.setting_rules import LIVE_KINDS, Below
+from flags.states.value_fields import ENABLED, VALUE, VARIANT, JsonValue, ShownValueFields
 from flagsite.core import example_names as names
 from flagsite.core.api.agreed_serializers import AgreedInput
-from flagsite.core.api.input import QuerySerializer, StrictBoolean, WriteInput
+from flagsite.core.api.input import QuerySerializer, StrictBoolean, Text, WriteInput
 from flagsite.core.api.times import Time
 
 HERE, BELOW = "here", "below"
 LOCKED = {
     "organizationId": names.OSLO_ID,
     "featureFlag": names.FLAG,
+    "enabled": False,
+    "variant": "off",
     "value": False,
     "sourceOrganizationId": names.OSLO_ID,
     "inherited": False,
     "setting": {
         "kind": "lock",
+        "enabled": False,
+        "variant": "off",
         "value": False,
         "reach": BELOW,
         "changeNumber": 12,
@@ -65,14 +70,23 @@ def _check_reach(values: dict[str, Any]) -> None:
         raise ValidationError({"reach": ["A value that counts here only goes with `below: keep`."]})
 
 
+def _check_choice(values: dict[str, Any]) -> None:
+    if sum(name in values for name in NAMES) != 1:
+        raise ValidationError({"value": [ONE_OF]})
+
+
 @extend_schema_serializer(
     component_name="Setting",
     examples=[OpenApiExample("Keep", value=KEEP_IN_OSLO), OpenApiExample("Lock", value=LOCK_IN_OSLO)],
 )
 class SettingInput(AgreedInput):
-    """A setting of a flag on an organization."""
+    """A setting of a flag on an organization: exactly one of `value`, `variant` and `enabled`."""
 
-    value = StrictBoolean()
+    combinations: ClassVar = {"oneOf": [{"required": [name]} for name in NAMES]}
+
+    value = JsonValue(required=False, help_text=VALUE)
+    variant = Text(required=False, max_length=255, help_text=VARIANT)
+    enabled = StrictBoolean(required=False, help_text=ENABLED)
     below = serializers.ChoiceField(
         [each.value for each in Below],
         default=Below.KEEP.value,
@@ -89,6 +103,7 @@ class SettingInput(AgreedInput):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _check_reach(attrs)
+        _check_choice(attrs)
         return attrs
 
     @classmethod
@@ -96,7 +111,7 @@ class SettingInput(AgreedInput):
         """Return the arguments of `flags.states.set_flag.set_flag_on` for validated values."""
         return {
             "agreed": Agreed(values.pop("atMost", None), values.pop("planHash", "")),
-            "enabled": values["value"],
+            "choice": Choice.among(values),
             "below": Below(values["below"]),
             "only_here": values["reach"] == HERE,
             "expires_at": values.get("expiresAt"),
@@ -110,9 +125,11 @@ class SettingInput(AgreedInput):
 class PlanInput(WriteInput):
     """What to plan: a setting, as PUT takes it, or with `reset` the reset that DELETE makes."""
 
-    combinations: ClassVar = {"anyOf": [{"required": ["value"]}, {"required": ["reset"]}]}
+    combinations: ClassVar = {"anyOf": [{"required": [name]} for name in (*NAMES, "reset")]}
 
-    value = StrictBoolean(required=False)
+    value = JsonValue(required=False, help_text=VALUE)
+    variant = Text(required=False, max_length=255, help_text=VARIANT)
+    enabled = StrictBoolean(required=False, help_text=ENABLED)
     below = serializers.ChoiceField([each.value for each in Below], default=Below.KEEP.value)
     reach = serializers.ChoiceField([BELOW, HERE], default=BELOW)
     expiresAt = Time(required=False, allow_null=True)
@@ -121,7 +138,9 @@ class PlanInput(WriteInput):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _check_reach(attrs)
-        if attrs["reset"] == ("value" in attrs):
+        if not attrs["reset"]:
+            _check_choice(attrs)
+        elif any(name in attrs for name in NAMES):
             raise ValidationError({"value": ["Send either a value, or reset: true."]})
         return attrs
 
@@ -149,20 +168,19 @@ class ResetOptions(QuerySerializer):
     planHash = serializers.CharField(required=False, max_length=200, help_text="The hash of a plan.")
 
 
-class OwnSettingSerializer(serializers.Serializer[FlagSetting]):
+class OwnSettingSerializer(ShownValueFields):
     """The setting that was made on an organization itself."""
 
-    kind = serializers.ChoiceField(LIVE_KINDS)
-    value = serializers.BooleanField(source="enabled")
+    kind = serializers.ChoiceField(LIVE_KINDS, source="setting.kind")
     reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
-    changeNumber = serializers.IntegerField(source="number", help_text=CHANGE_NUMBER)
-    requestedBy = serializers.CharField(source="requested_by")
-    reason = serializers.CharField()
-    createdAt = serializers.DateTimeField(source="created_at")
-    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
+    changeNumber = serializers.IntegerField(source="setting.number", help_text=CHANGE_NUMBER)
+    requestedBy = serializers.CharField(source="setting.requested_by")
+    reason = serializers.CharField(source="setting.reason")
+    createdAt = serializers.DateTimeField(source="setting.created_at")
+    expiresAt = serializers.DateTimeField(source="setting.expires_at", allow_null=True)
 
-    def get_reach(self, setting: FlagSetting) -> str:
-        return HERE if setting.only_here else BELOW
+    def get_reach(self, own: SettingOfFlag) -> str:
+        return HERE if own.setting.only_here else BELOW
 
 
 class MaskedSerializer(serializers.Serializer[SettingOnOrganization]):
@@ -174,14 +192,14 @@ class MaskedSerializer(serializers.Serializer[SettingOnOrganization]):
 
 
 @extend_schema_serializer(component_name="SettingOnOrganization", examples=[OpenApiExample("A lock", value=LOCKED)])
-class SettingSerializer(serializers.Serializer[SettingOnOrganization]):
-    """A flag on an organization: its own setting, and what holds by all settings on the path."""
+class SettingSerializer(ShownValueFields):
+    """A flag on an organization: its own setting, and what holds by all settings on the path.
+
+    `enabled`, `variant` and `value` are null if the settings decide nothing, so that the flag's default counts.
+    """
 
     organizationId = serializers.IntegerField(source="organization_id")
     featureFlag = serializers.CharField(source="flag_key")
-    value = serializers.BooleanField(
-        allow_null=True, help_text="What the settings decide. Null: nothing, so the flag's default counts."
-    )
     sourceOrganizationId = serializers.IntegerField(
         source="source_id", allow_null=True, help_text="The organization whose setting decides."
     )

@@ -33,3 +33,11 @@ def variants_of(stored: Iterable[Mapping[str, Any]]) -> tuple[Variant, ...]:
 def is_custom(number: int) -> bool:
     """Return whether the number stands for a custom value."""
     return number >= FIRST_CUSTOM_VALUE
+
+
+def word_of(number: int, stored: Iterable[Mapping[str, Any]]) -> str:
+    """Return the word for a number, among the variants of a definition. Empty for none in particular."""
+    if number == BY_ENABLED:
+        return ""
+    keys = (each["key"] for each in stored if each["number"] == number)
+    return "a custom value" if is_custom(number) else next(keys, f"a former variant ({number})")

@@ -87,6 +87,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     flags.InvalidFlagKey: (400, "invalid-flag-name"),
     flags.InvalidFlagFile: (400, "invalid-flag-file"),
     flags.InvalidDefinition: (400, "invalid-definition"),
+    flags.InvalidValue: (400, "invalid-value"),
     flags.UnknownPrerequisite: (400, "unknown-prerequisite"),
     flags.TargetingKeyMissing: (400, "targeting-key-missing"),
     flags.FlagExists: (409, "flag-exists"),

@@ -7,6 +7,7 @@ sentence: `{subject}`, `{organization}`, `{flag}`, `{renamed}` (an organization 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import Formatter
@@ -172,7 +173,16 @@ def _set(entry: AuditEntry) -> str:
     over = f", over {counted(ended, 'setting')} below" if isinstance(ended, int) and ended else ""
     until = f" until {_quoted(_minute(details['expiresAt']))} UTC" if details.get("expiresAt") else ""
     verb = "locked" if entry.action == "flag.lock" else "set"
-    return f"{verb} {{subject}} {'on' if details.get('enabled') else 'off'} for {{organization}}{reach}{over}{until}"
+    return f"{verb} {{subject}} {_value_of(details)} for {{organization}}{reach}{over}{until}"
+
+
+def _value_of(details: Mapping[str, Any]) -> str:
+    """What a set gives a flag: on, off, a variant, or a value in JSON."""
+    if "value" in details:
+        return f"to {_quoted(json.dumps(details['value'], ensure_ascii=False))}"
+    if details.get("variant"):
+        return f"to {_quoted(details['variant'])}"
+    return "on" if details.get("enabled") else "off"
 
 
 def _exempted(entry: AuditEntry) -> str:
@@ -236,7 +246,7 @@ def _wanted(entry: AuditEntry) -> str:
 def _wanted_setting(wanted: Mapping[str, Any]) -> str:
     if "reset" in wanted:
         return "as inherited for {organization}" + (" and everything below" if wanted.get("subtree") else "")
-    value = "on" if wanted.get("enabled") else "off"
+    value = _value_of(wanted)
     if wanted.get("below") == "lock":
         return f"locked {value} for {{organization}}"
     if wanted.get("reach") == "here":

@@ -13,6 +13,7 @@ from flags.schedules.console import documents_of
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.schedules.schedulable import HERE, setting_in_words
+from flags.states.choice_arguments import add_choice, chosen_field
 from flags.states.setting_rules import Below
 from flagsite.core import actor
 from flagsite.core.console import terminal
@@ -21,6 +22,8 @@ from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage, m
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_organization
+
+RESET = "reset"
 
 
 class Command(OperatorCommand):
@@ -32,7 +35,7 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("value", choices=["on", "off", "reset"], metavar="on|off|reset")
+        add_choice(parser, RESET)
         parser.add_argument(
             "--below",
             choices=[each.value for each in Below],
@@ -51,15 +54,16 @@ class Command(OperatorCommand):
         add_reason(parser)
 
     def answer(
-        self, *, organization: str, flag: str, value: str, at: datetime | None, cron: str | None, time_zone: str | None,
-        max_retries: int | None, reason: str, below: str | None, here: bool, **options: Any,
+        self, *, organization: str, flag: str, value: str | None, variant: str | None, custom: str | None,
+        at: datetime | None, cron: str | None, time_zone: str | None, max_retries: int | None,
+        reason: str, below: str | None, here: bool, **options: Any,
     ) -> Answer:  # fmt: skip
         if time_zone is not None and cron is None:
             raise WrongUsage("--time-zone is the zone of --cron. Write the zone into --at: 2030-01-31T09:00:00+01:00.")
         where = find_organization(organization)
         caller = Caller(me(), Role.ADMIN)
         request = ScheduleRequest(flag, where.pk, reason, max_retries, actor.current().correlation_id)
-        wanted = _wanted(value, below, here=here)
+        wanted = _wanted(chosen_field(value, variant, custom, [RESET]), below, here=here)
         if at is not None:
             schedule: FlagSchedule = plan.plan_once(caller, request, wanted=wanted, at=at)
         else:
@@ -74,15 +78,15 @@ class Command(OperatorCommand):
         return Answer(documents_of([schedule])[0], [words])
 
 
-def _wanted(value: str, below: str | None, *, here: bool) -> dict[str, Any]:
-    if value == "reset":
+def _wanted(chosen: dict[str, Any], below: str | None, *, here: bool) -> dict[str, Any]:
+    if not chosen:
         if here or below == Below.LOCK:
             raise WrongUsage("A reset has no value, so it cannot be a lock or count here only.")
         return {"reset": True, "subtree": below == Below.OVERWRITE}
     if here:
-        return {"enabled": value == "on", "below": below or Below.KEEP.value, "reach": HERE}
-    return {"enabled": value == "on", **({"below": below} if below else {})}
+        return {**chosen, "below": below or Below.KEEP.value, "reach": HERE}
+    return {**chosen, **({"below": below} if below else {})}
 
 
 def _and_below(wanted: dict[str, Any]) -> str:
-    return " and everything below" if "enabled" in wanted and "reach" not in wanted else ""
+    return " and everything below" if "reset" not in wanted and "reach" not in wanted else ""

@@ -12,6 +12,8 @@ from rich.console import RenderableType
 
 from flags.definitions.models import Flag
 from flags.states import planning, selectors
+from flags.states.choice_arguments import add_choice, chosen_field
+from flags.states.choices import Choice
 from flags.states.effect_words import of_settings_below
 from flags.states.effects import Effect
 from flags.states.organization_settings import locks_named_for
@@ -20,6 +22,7 @@ from flags.states.preview import asked_sentence, jobs_sentences
 from flags.states.selectors import EffectiveState
 from flags.states.set_flag import AcceptedChange, check_can_be_set, set_flag
 from flags.states.setting_rules import Below
+from flags.states.shown_values import shown as shown_value
 from flagsite.core import actor
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import add_reason, future_time
@@ -46,7 +49,7 @@ class Command(OperatorCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("organization", metavar="ORG", help="key or id; id:… or key:… if it is a number")
         parser.add_argument("flag", metavar="FLAG")
-        parser.add_argument("value", choices=["on", "off"], metavar="on|off")
+        add_choice(parser)
         parser.add_argument(
             "--below",
             choices=[each.value for each in Below],
@@ -67,7 +70,9 @@ class Command(OperatorCommand):
         *,
         organization: str,
         flag: str,
-        value: str,
+        value: str | None,
+        variant: str | None,
+        custom: str | None,
         below: str,
         here: bool,
         expires: datetime | None,
@@ -78,12 +83,13 @@ class Command(OperatorCommand):
     ) -> Answer:
         if here and below != Below.KEEP:
             raise CommandError("--here needs --below keep: a value for this organization only changes nothing below.")
+        choice = Choice.among(chosen_field(value, variant, custom))
         where = find_organization(organization)
         with locks_named_for(everything()):
             if plan:
-                return _plan(where, flag, enabled=value == "on", below=Below(below), only_here=here)
+                return _plan(where, flag, choice, below=Below(below), only_here=here)
             accepted = set_flag(
-                organization_id=where.pk, flag_key=flag, enabled=value == "on", below=Below(below), only_here=here,
+                organization_id=where.pk, flag_key=flag, choice=choice, below=Below(below), only_here=here,
                 expires_at=expires, requested_by=me(), correlation_id=actor.current().correlation_id, reason=reason,
             )  # fmt: skip
         if accepted.job is None:
@@ -97,7 +103,9 @@ class Command(OperatorCommand):
         waits_for = waiting_reason.waiting_reason(latest.pk)
         document = _document(accepted, where) | {"job": documents_of(tracked([latest]))[0], "waitsFor": waits_for}
         output = _created(accepted) + _job_output(
-            latest, f"{flag} {value} for {where.key} (id {where.pk}) and everything below", waits_for
+            latest,
+            f"{flag} {accepted.change.value_in_words} for {where.key} (id {where.pk}) and everything below",
+            waits_for,
         )
         off = selectors.why_off_for_everybody(flag)
         document["offForEverybody"] = off.rule.value if off else None
@@ -106,9 +114,9 @@ class Command(OperatorCommand):
         return Answer(document, output, failed=wait and not succeeded(latest))
 
 
-def _plan(where: Organization, key: str, *, enabled: bool, below: Below, only_here: bool) -> Answer:
+def _plan(where: Organization, key: str, choice: Choice, *, below: Below, only_here: bool) -> Answer:
     flag = check_can_be_set(key, where.pk) or Flag(key=key)
-    plan = planning.of_set(where.subtree, flag, enabled=enabled, below=below, only_here=only_here)
+    plan = planning.of_set(where.subtree, choice.of(flag), below=below, only_here=only_here)
     found = figures(everything(), where.subtree, plan.changes, [flag.pk] if flag.pk else [])
     asked = found.asked_for(flag.pk)
     document = {
@@ -130,11 +138,14 @@ def plan_in_words(where: Organization, effect: Effect, notes: Iterable[str] = ()
 
 
 def _document(accepted: AcceptedChange, where: Organization) -> dict[str, Any]:
+    shown = shown_value(accepted.flag, accepted.change.enabled, accepted.change.variant)
     return {
         "organizationId": where.pk,
         "organizationKey": where.key,
         "featureFlagName": accepted.flag.key,
         "enabled": accepted.change.enabled,
+        "variant": shown.variant,
+        "value": shown.value,
         "changeNumber": accepted.change.number,
         "created": accepted.created,
         "jobId": accepted.job.pk if accepted.job else None,

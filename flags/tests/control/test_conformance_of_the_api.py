@@ -10,6 +10,7 @@ from django.test import override_settings
 
 from flags.definitions.models import Flag
 from flags.evaluation.context_loader import load_context
+from flags.states.choices import Choice
 from flags.states.move_planning import of_move
 from flags.states.planning import of_exemption, of_reset, of_set
 from flags.states.setting_rules import Below
@@ -102,7 +103,7 @@ def _planned(step: dict[str, Any]) -> int:
     if step["do"] == "reset":
         return of_reset(subtree, flag, below=step.get("subtree", False)).effect.changed
     below, only_here = Below(step.get("below", "keep")), step.get("reach") == "here"
-    return of_set(subtree, flag, enabled=step["value"], below=below, only_here=only_here).effect.changed
+    return of_set(subtree, Choice(step["value"]).of(flag), below=below, only_here=only_here).effect.changed
 
 
 def _evaluated(question: dict[str, Any]) -> tuple[bool | None, str | None, bool]:

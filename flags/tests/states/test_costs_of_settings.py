@@ -8,6 +8,7 @@ from django.db import connection
 from conftest import Cast
 from flags.models import FlagSetting
 from flags.states import planning
+from flags.states.choices import Choice
 from flags.states.set_flag import set_flag
 from flags.states.setting_rules import Below
 from flags.undoing.undo import find
@@ -44,7 +45,7 @@ def test_rows_are_looked_up_by_their_keys_once_for_each_setting(cast: Cast) -> N
         cursor.execute(MANY_SETTINGS, [flag.pk])
     acme = Organization.objects.get(pk=cast.acme.pk)
     before = rows_read()
-    assert planning.of_set(acme.subtree, flag, enabled=False).effect.ended == STORES
+    assert planning.of_set(acme.subtree, Choice(enabled=False).of(flag)).effect.ended == STORES
     assert rows_read() - before < 2 * STORES
     before = rows_read()
     change = {"organization_id": acme.pk, "flag_key": "checkout", "enabled": False, "below": Below.OVERWRITE}

@@ -42,8 +42,8 @@ def test_a_leaf_has_the_value_at_once(cast: Cast) -> None:
     document = run("set_flag", cast.oslo.pk, "checkout", "off", "--wait", "--json").document
     assert document == {
         "organizationId": cast.oslo.pk, "organizationKey": "oslo", "featureFlagName": "checkout", "enabled": False,
-        "storedValue": False, "reason": "TARGETING_MATCH", "changeNumber": document["changeNumber"], "created": False,
-        "jobId": None,
+        "variant": "off", "value": False, "storedValue": False, "reason": "TARGETING_MATCH",
+        "changeNumber": document["changeNumber"], "created": False, "jobId": None,
     }  # fmt: skip
     assert FlagState.objects.get().enabled is False
 
@@ -91,7 +91,7 @@ def test_it_draws_a_bar_on_a_terminal(
         (["99999999999999999999", "checkout", "on"], "There is no organization with the key or id"),
         (["acme", "bad key", "on"], "The name of a flag has 1 to 255"),
         (["acme", "checkout", "true"], "invalid choice: 'true'"),
-        (["acme", "checkout"], "are required: on|off"),
+        (["acme", "checkout"], "Write exactly one of on, off, --variant and --value."),
     ],
 )
 def test_what_makes_no_sense_changes_nothing(cast: Cast, arguments: list[str], words: str) -> None:

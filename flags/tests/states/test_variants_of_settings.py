@@ -1,0 +1,304 @@
+"""Settings give variants and custom values, and every organization below gets them, through every door."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import Cast
+from flags.definitions.models import Flag
+from flags.errors import FlagLocked
+from flags.evaluation.context_loader import load_context, load_organization
+from flags.history.moments import find_moment, present_moment
+from flags.history.past_settings import past_path
+from flags.history.past_states import organization_context
+from flags.models import Change, CustomValue, FlagSetting, FlagState
+from flags.schedules.due import DueResult, apply_due
+from flags.schedules.models import FlagSchedule
+from flags.serving.packed_states import InternedStates, variant_of
+from flags.states.choices import Choice
+from flags.states.expected_states import differences
+from flags.states.placed_settings import decided_on_paths
+from flags.states.set_flag import reset_flag, set_flag
+from flags.states.setting_rules import Below
+from flags.tests.schedules.plans import let_come
+from flags.values.types import FlagType
+from jobs.engine import runner
+from orgs.access.caller import Caller
+from orgs.access.models import Role
+from orgs.audit.models import AuditEntry
+from orgs.audit.sentences import Places, sentence, text_of
+from orgs.tests.api import Api
+from orgs.tests.commands import run
+from orgs.tree import tree_operations
+from orgs.tree.models import Organization
+
+pytestmark = pytest.mark.django_db
+COLORS = [{"key": "blue", "value": "#00f", "number": 1}, {"key": "red", "value": "#f00", "number": 2}]
+
+
+KEYS = ["acme", "north", "oslo", "bergen", "south", "rome"]
+CHOICES = [
+    Choice(enabled=True), Choice(enabled=False), Choice(variant="red"), Choice(variant="blue"), Choice(value="#0f0"),
+    Choice(value="#111"), None,
+]  # fmt: skip
+HOW = [*Below, None]
+"""What happens to the settings below; None stands for a value that counts here only."""
+
+
+@pytest.fixture
+def flag() -> Flag:
+    return color_flag()
+
+
+@pytest.fixture
+def api(admin_key: str) -> Api:
+    return Api(admin_key)
+
+
+def color_flag() -> Flag:
+    return Flag.objects.create(
+        key="color", type=FlagType.STRING, variants=COLORS, variants_made=2, default_variant="blue",
+        value_schema={"maxLength": 7},
+    )  # fmt: skip
+
+
+def address(organization: Organization) -> str:
+    return f"/v1/organizations/{organization.key}/flags/color"
+
+
+def put(api: Api, organization: Organization, **body: Any) -> Any:
+    answer = api.put(address(organization), body)
+    carry_out()
+    return answer
+
+
+def carry_out() -> None:
+    while runner.run_next("propagation"):
+        pass
+
+
+def rows() -> dict[str, Any]:
+    """Each organization's value by its key: off, the key of a variant, or a list with a custom value."""
+    custom = dict(CustomValue.objects.values_list("pk", "value"))
+    words = {0: "on", 1: "blue", 2: "red"}
+    states = FlagState.objects.filter(enabled__isnull=False).values_list("organization__key", "enabled", "variant")
+    return {
+        key: [custom[variant]] if variant in custom else words[variant] if enabled else "off"
+        for key, enabled, variant in states
+    }
+
+
+def test_a_variant_reaches_the_subtree_and_a_custom_value_only_those_who_have_it(
+    api: Api, cast: Cast, flag: Flag
+) -> None:
+    leaf = put(api, cast.oslo, value="#0f0", reason="their own green").json()
+    assert (leaf["variant"], leaf["value"], leaf["enabled"], leaf["processedImmediately"]) == (
+        "custom", "#0f0", True, True,
+    )  # fmt: skip
+    parent = put(api, cast.north, variant="red").json()
+    assert (parent["variant"], parent["value"], parent["setting"]["variant"]) == ("red", "#f00", "red")
+    assert rows() == {"north": "red", "bergen": "red", "oslo": ["#0f0"]}
+    assert put(api, cast.acme, enabled=False, below="overwrite").json()["variant"] is None
+    assert set(rows().values()) == {"off"}
+    assert put(api, cast.acme, enabled=True).json()["variant"] == "blue"
+    assert set(rows().values()) == {"on"}
+    assert differences([each.pk for each in cast.of_acme], [flag.pk]) == []
+
+
+def test_a_lock_a_plan_and_a_reset_know_variants(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, variant="red")
+    plan = api.post(f"{address(cast.acme)}/plan", {"variant": "red", "below": "lock"}).json()
+    assert (plan["changed"], plan["masked"]) == (5, 1)
+    sample = plan["samples"][0]
+    assert (sample["before"], sample["beforeVariant"], sample["after"], sample["afterVariant"]) == (
+        None, None, True, "red",
+    )  # fmt: skip
+    locked = put(api, cast.acme, variant="red", below="lock", atMost=5, planHash=plan["planHash"])
+    assert locked.status_code == 202, locked.json()
+    assert put(api, cast.oslo, variant="blue").status_code == 409
+    assert api.post(f"{address(cast.acme)}/plan", {"variant": "red"}).json()["changed"] == 0
+    assert api.post(f"{address(cast.acme)}/plan", {"value": "#123"}).json()["changed"] == 5
+    assert CustomValue.objects.count() == 0  # a plan writes nothing
+    api.delete(address(cast.acme))
+    carry_out()
+    assert rows() == {"oslo": "red"}
+
+
+def test_the_same_custom_value_is_stored_once_and_another_one_never_replaces_it(
+    api: Api, cast: Cast, flag: Flag
+) -> None:
+    for place, value in [(cast.oslo, "#0f0"), (cast.bergen, "#0f0"), (cast.oslo, "#111")]:
+        put(api, place, value=value)
+    assert sorted(CustomValue.objects.values_list("value", flat=True)) == ["#0f0", "#111"]
+    assert min(CustomValue.objects.values_list("pk", flat=True)) > 1000
+    assert rows() == {"oslo": ["#111"], "bergen": ["#0f0"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"variant": "green"}, "Unknown variant 'green'. The variants are: blue, red."),
+        ({"value": 7}, "not of the type string"),
+        ({"value": None}, "not of the type string"),
+        ({"value": "#00000000"}, "does not fit the schema"),
+        ({"value": "x" * 20_000}, "16,384 bytes"),
+        ({"variant": "red", "enabled": True}, "exactly one of enabled, variant and value"),
+        ({}, "exactly one of enabled, variant and value"),
+    ],
+)
+def test_what_the_flag_cannot_be_is_refused_and_changes_nothing(
+    api: Api, cast: Cast, body: dict[str, Any], words: str
+) -> None:
+    color_flag()
+    for method, path in [("put", address(cast.oslo)), ("post", f"{address(cast.oslo)}/plan")]:
+        answer = getattr(api, method)(path, body)
+        assert answer.status_code == 400, answer.json()
+        assert words in str(answer.json())
+    assert not FlagSetting.objects.exists()
+    assert not Change.objects.exists()
+
+
+def test_a_boolean_flag_takes_its_two_variants_and_no_other_value(api: Api, cast: Cast) -> None:
+    Flag.objects.create(key="checkout")
+    place = f"/v1/organizations/{cast.oslo.key}/flags/checkout"
+    assert api.put(place, {"variant": "on"}).json()["value"] is True
+    assert api.put(place, {"variant": "off"}).json()["value"] is False
+    assert api.put(place, {"value": "on"}).status_code == 400
+    assert set(FlagState.objects.values_list("variant", flat=True)) == {0}
+
+
+def test_an_undo_and_a_move_carry_variants(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, value="#0f0")
+    put(api, cast.bergen, variant="blue")
+    number = put(api, cast.north, variant="red", below="overwrite").json()["changeNumber"]
+    assert rows() == {"north": "red", "oslo": "red", "bergen": "red"}
+    assert api.post(f"/v1/changes/{number}/undo", {}).status_code in {200, 202}
+    carry_out()
+    assert rows() == {"oslo": ["#0f0"], "bergen": "blue"}
+    put(api, cast.south, variant="red")
+    tree_operations.move(organization_id=cast.bergen.pk, parent_id=cast.south.pk)
+    reset_flag(organization_id=cast.bergen.pk, flag_key="color")
+    assert rows() == {"oslo": ["#0f0"], "bergen": "red", "south": "red", "rome": "red"}
+    assert differences([each.pk for each in cast.of_acme], [flag.pk]) == []
+
+
+def test_the_past_tells_the_variant_of_then(api: Api, cast: Cast, flag: Flag) -> None:
+    first = put(api, cast.oslo, variant="red").json()["changeNumber"]
+    put(api, cast.oslo, value="#0f0")
+    caller = Caller("user:olga", Role.ADMIN)
+    moment = find_moment(caller, str(first))
+    context = organization_context(past_path(caller, cast.oslo.pk, moment), [])
+    assert (context.states[flag.pk].variant, context.states[flag.pk].custom) == (2, None)
+    path = past_path(caller, cast.oslo.pk, present_moment())
+    assert organization_context(path, []).states[flag.pk].custom == "#0f0"
+
+
+def test_an_organization_that_is_created_gets_the_variant_of_its_parent(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.north, value="#0f0")
+    tree_operations.create(key="vik", name="Vik", parent_id=cast.north.pk)
+    assert rows()["vik"] == ["#0f0"]
+
+
+def test_a_schedule_sets_a_variant_and_a_custom_value(api: Api, cast: Cast, flag: Flag) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for wanted in ({"variant": "red"}, {"value": "#0f0", "below": "keep"}):
+        body = {"featureFlagName": "color", "organizationId": cast.oslo.pk, "apply": wanted, "scheduledAt": at}
+        answer = api.post("/v1/schedules", body)
+        assert answer.status_code == 201, answer.json()
+        plan = api.post(f"/v1/schedules/{FlagSchedule.objects.latest('pk').pk}/plan")
+        assert plan.json()["setting"]["changed"] == 1, plan.json()
+        let_come(FlagSchedule.objects.latest("pk").pk)
+        assert apply_due() == DueResult(applied=1)
+        assert rows()["oslo"] == ("red" if "variant" in wanted else ["#0f0"])
+        set_flag(organization_id=cast.oslo.pk, flag_key="color", enabled=False)
+
+
+def test_the_command_sets_a_variant_and_a_custom_value(cast: Cast, flag: Flag) -> None:
+    document = run("set_flag", "oslo", "color", "--variant", "red", "--json").document
+    assert (document["variant"], document["value"]) == ("red", "#f00")
+    document = run("set_flag", "oslo", "color", "--value", '"#0f0"', "--json").document
+    assert (document["variant"], document["value"]) == ("custom", "#0f0")
+    assert "exactly one of on, off" in run("set_flag", "oslo", "color", "on", "--variant", "red").error
+    assert "not JSON" in run("set_flag", "oslo", "color", "--value", "#0f0").error
+    assert rows() == {"oslo": ["#0f0"]}
+
+
+def test_the_audit_log_names_the_variant(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, variant="red")
+    put(api, cast.north, value="#0f0", below="lock")
+    said = [
+        text_of(sentence(entry, Places({cast.oslo.pk: ["Oslo"], cast.north.pk: ["North"]})))
+        for entry in AuditEntry.objects.filter(action__in=["flag.set", "flag.lock"]).order_by("pk")
+    ]
+    assert [words.split(" ", 3)[-1] for words in said] == [
+        "set color to red for Oslo", 'locked color to "#0f0" for North and everything below it',
+    ]  # fmt: skip
+
+
+def test_a_custom_value_comes_with_the_organization_and_not_with_the_rows_of_others(
+    api: Api, cast: Cast, flag: Flag
+) -> None:
+    put(api, cast.oslo, value="#0f0")
+    put(api, cast.bergen, variant="red")
+    _, _, columns, custom = load_organization(cast.oslo.pk)
+    assert list(custom.values()) == ["#0f0"]
+    assert load_context(cast.oslo.pk).states[flag.pk].custom == "#0f0"
+    states = InternedStates().of(columns, custom)
+    row = states.row(flag.pk)
+    assert row is not None
+    assert states.custom[variant_of(row)] == "#0f0"
+    assert load_organization(cast.bergen.pk)[3] == {}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deeds=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(CHOICES), st.sampled_from(HOW)), max_size=10))
+def test_the_rows_are_what_the_settings_decide_whatever_was_set_in_which_order(
+    cast: Cast, deeds: list[tuple[str, Choice | None, Below | None]]
+) -> None:
+    Flag.objects.filter(key="color").delete()
+    FlagState.objects.all().delete()
+    FlagSetting.objects.all().delete()
+    flag = color_flag()
+    for key, choice, below in deeds:
+        where = {"organization_id": getattr(cast, key).pk, "flag_key": "color"}
+        with suppress(FlagLocked):
+            if choice is None:
+                reset_flag(**where)
+            else:
+                set_flag(**where, choice=choice, below=below or Below.KEEP, only_here=below is None)
+    carry_out()
+    ids = [each.pk for each in cast.of_acme]
+    stored = {state.organization_id: state for state in FlagState.objects.filter(flag=flag)}
+    for (organization_id, _), value in decided_on_paths(ids, [flag.pk]).items():
+        state = stored[organization_id]
+        assert (state.enabled, state.variant, state.locked) == (value.enabled, value.variant, value.locked)
+    assert differences(ids, [flag.pk]) == []
+
+
+def test_custom_values_of_a_purged_flag_go_with_it(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, value="#0f0")
+    run("archive_flag", "color")
+    assert run("purge_flag", "color").status == 0
+    runner.run_next("default")
+    assert not CustomValue.objects.exists()
+
+
+def test_a_custom_value_of_each_type_is_what_was_written(api: Api, cast: Cast) -> None:
+    values = {
+        FlagType.INTEGER: 2**53 - 1, FlagType.FLOAT: 1e22, FlagType.OBJECT: {"b": [1, 1.5, None], "a": {"ü": True}},
+    }  # fmt: skip
+    for flag_type, value in values.items():
+        variants = [{"key": "one", "value": value, "number": 1}]
+        Flag.objects.create(key=flag_type, type=flag_type, variants=variants, variants_made=1, default_variant="one")
+        place = f"/v1/organizations/{cast.oslo.key}/flags/{flag_type}"
+        answer = api.put(place, {"value": value})
+        assert json.loads(answer.content)["value"] == value
+        assert api.get(place).json()["value"] == value
+        assert CustomValue.objects.get(flag__key=flag_type).value == value
