@@ -21,6 +21,7 @@ from flags.states.effects import parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import count_organizations, settings_everywhere
 from flags.values.checks import canonical_json
+from flags.values.variants import BY_ENABLED, is_custom
 from flagsite.core.ids import MAX_ID
 
 BUCKETS = ("rollout_unit", "rollout_level", "salt", "hash_version")
@@ -35,6 +36,7 @@ class Group(NamedTuple):
 
     enabled: bool | None
     locked: bool
+    variant: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _groups_of(flag: Flag, total: int) -> Counter[Group]:
     nowhere = 0
     for part in parts_of(flag.pk, ([], settings), ([], settings), top_id=nowhere, size=total + 1):
         if not (part.is_itself and part.organization_id == nowhere):
-            groups[Group(part.before.enabled, part.before.locked)] += part.size
+            groups[Group(part.before.enabled, part.before.locked, part.before.variant)] += part.size
     return groups
 
 
@@ -156,7 +158,7 @@ def _differing(
         fraction, is_expected = _fraction(shares, before, after, group)
         if others and not any(stopped) and any(shares):  # the prerequisites may be off in some of them
             fraction, is_expected = 1.0, True
-        if _has_other_values(before, after, shares, stopped):
+        if _has_other_values(before, after, group, shares, stopped):
             fraction, is_expected = 1.0, False
         if for_some and not group.locked and fraction < 1 and min(shares) < 1:  # for users there, if there are any
             fraction, is_expected = 1.0, True
@@ -166,20 +168,24 @@ def _differing(
 
 
 def _has_other_values(
-    before: Mapping[str, Any], after: Mapping[str, Any], shares: Sequence[float], stopped: Sequence[bool]
+    before: Mapping[str, Any], after: Mapping[str, Any], group: Group, shares: Sequence[float], stopped: Sequence[bool]
 ) -> bool:
-    """Return whether the value of the default variant is another where the flag is on, or that of the off variant."""
-    on = [_value_in(values, values["default_variant"]) for values in (before, after)]
+    """Return whether organizations of a group get another value where the flag is on, or where it is off."""
+    on = [_value_in(values, group.variant, values["default_variant"]) for values in (before, after)]
     off = [
-        "" if is_stopped else _value_in(values, values["off_variant"])
+        "" if is_stopped else _value_in(values, BY_ENABLED, values["off_variant"])
         for values, is_stopped in zip((before, after), stopped, strict=True)
     ]
     return (on[0] != on[1] and max(shares) > 0) or (off[0] != off[1] and min(shares) < 1)
 
 
-def _value_in(values: Mapping[str, Any], key: str) -> str:
-    """Return the value of a variant as JSON; empty if there is none."""
-    return next((canonical_json(each["value"]) for each in values["variants"] if each["key"] == key), "")
+def _value_in(values: Mapping[str, Any], number: int, key: str) -> str:
+    """Return the value of the variant with a number, or else with a key, as JSON; empty if there is none."""
+    if is_custom(number):
+        return ""  # a change of the definition does not change it
+    found = {each["number"]: each for each in values["variants"]} | {each["key"]: each for each in values["variants"]}
+    chosen = found.get(number) or found.get(key)
+    return canonical_json(chosen["value"]) if chosen else ""
 
 
 def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any]:

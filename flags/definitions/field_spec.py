@@ -26,9 +26,9 @@ class AdminSection(StrEnum):
     """The groups of fields on a flag's page of the admin site. The value is the heading."""
 
     TOP = ""
+    VALUES = "Type and variants"
     ROLLOUT = "Rollout"
     SEARCH = "Owner, search and clean-up"
-    VALUES = "Type and variants"
     TARGETING = "Exceptions from the values of organizations"
     BUCKETS = "How the rollout counts"
 

@@ -39,7 +39,15 @@ def environments_in_words(flag: Flag) -> str:
 
 def variants_in_words(flag: Flag) -> str:
     """Return the variants of a flag with their values, such as 'blue: "#00f", red: "#f00"'."""
-    return ", ".join(f"{each['key']}: {value_in_words(each['value'])}" for each in flag.variants)
+    return ", ".join(f"{key}: {value}" for key, value, _ in variant_lines(flag))
+
+
+def variant_lines(flag: Flag) -> list[tuple[str, str, str]]:
+    """Return the variants of a flag, each with its value and where it is served: "default", "off" or nothing."""
+    served = {flag.off_variant: "off", flag.default_variant: "default"}
+    if flag.default_variant == flag.off_variant:
+        served = {flag.default_variant: "default, off"}
+    return [(each["key"], value_in_words(each["value"]), served.get(each["key"], "")) for each in flag.variants]
 
 
 def schema_in_words(flag: Flag) -> str:

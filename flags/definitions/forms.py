@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.forms.fields import InvalidJSONInput
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from flags.definitions import prerequisites, service, typed_definitions
@@ -26,11 +28,25 @@ from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
 NOT_JSON = 'This is not JSON. Write names and values such as {"staging": true, "production": false}, or {} for none.'
+VARIANTS_HELP = 'Its values, each with a key: [{"key": "blue", "value": "#00f"}]. A boolean flag has none: [].'
 NOT_VARIANTS = 'This is not JSON. Write [{"key": "blue", "value": "#00f"}], or [] for a boolean flag.'
 
 
 def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
     return [field.name for field in Flag._meta.fields if field.name in FIELDS and isinstance(field, types)]
+
+
+class ReadableJson(forms.JSONField):
+    """JSON that a person can read: a list with a line for each entry, and nothing for null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text of the input. What is no JSON stays as the person has written it."""
+        if isinstance(value, InvalidJSONInput):
+            return value
+        if isinstance(value, list) and value:
+            lines = ",\n ".join(json.dumps(each, ensure_ascii=False) for each in value)
+            return f"[{lines}]"
+        return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 class DistinctTextsField(SimpleArrayField):
@@ -76,8 +92,9 @@ class FlagForm(forms.ModelForm):
     class Meta:
         model = Flag
         fields = "__all__"  # noqa: DJ007 - the fieldsets of the page name them
+        field_classes: ClassVar = dict.fromkeys(_fields_of_type(models.JSONField), ReadableJson)
         widgets: ClassVar = {
-            name: UnfoldAdminTextareaWidget(attrs={"rows": 3})
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 6 if name == "variants" else 3})
             for name in _fields_of_type(models.TextField, models.JSONField)
         }
 
@@ -95,6 +112,8 @@ class FlagForm(forms.ModelForm):
             self.fields["salt"].required = False
         for name in {"tags", "whitelist"} & set(self.fields):
             cast("DistinctTextsField", self.fields[name]).known = frozenset(self.initial.get(name) or ())
+        if "variants" in self.fields:
+            self.fields["variants"].help_text = VARIANTS_HELP
         self.initial["variants"] = without_numbers(self.instance.variants)
         for name in set(_fields_of_type(models.JSONField)) & set(self.fields):
             self.fields[name].error_messages["invalid"] = NOT_VARIANTS if name == "variants" else NOT_JSON

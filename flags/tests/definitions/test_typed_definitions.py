@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from html import unescape
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of, wrong_fields
 from orgs.tests.commands import run
+from orgs.tests.people import shown, signed_in
 
 pytestmark = pytest.mark.django_db
 BASE = "/v1/feature-flags"
@@ -293,6 +296,11 @@ def test_a_plan_counts_who_gets_another_value(api: Api, cast: Cast) -> None:
             "other value": {"variants": [BLUE, {"key": "red", "value": "#a00"}]}, "off": {"offVariant": "red"},
         }.items()
     }  # fmt: skip
+    FlagSetting.objects.create(
+        flag=Flag.objects.get(), organization=cast.oslo, number=7, kind="set", enabled=True, variant=2
+    )
+    with_a_variant = api.post(f"{BASE}/button-color/plan", {"variants": [BLUE, {"key": "red", "value": "#a00"}]}).json()
+    assert with_a_variant["changed"] == cast.oslo.descendant_count + 1
     everybody = plans["default"]["organizations"]
     assert {name: found["changed"] for name, found in plans.items()} == {
         "default": everybody, "value": everybody, "other value": 0, "off": 0,
@@ -306,3 +314,63 @@ def test_the_commands_take_types_and_variants() -> None:
     assert run("change_flag", "limit", "defaultVariant=many", "--json").document["defaultVariant"] == "many"
     refused = run("change_flag", "limit", "offVariant=none").error
     assert "offVariant: Unknown variant 'none'. The variants are: few, many." in refused
+
+
+def form(flag: Flag | None = None, **filled_in: Any) -> tuple[str, dict[str, Any]]:
+    """The address and the content of the form of a definition, for a new flag or one that there is."""
+    plain = {
+        "key": "button-color",
+        "rollout_unit": "targetingKey",
+        "kind": "release",
+        "environments": "{}",
+        "enabled": "on",
+    }
+    if flag is None:
+        return "/admin/flags/flag/add/", plain | {"type": "string"} | filled_in
+    now = {"variants": json.dumps([BLUE, RED]), "default_variant": "blue", "based_on": flag.revision, "salt": flag.salt}
+    return f"/admin/flags/flag/{flag.pk}/change/", plain | now | filled_in
+
+
+def test_a_person_defines_and_changes_a_typed_flag_in_a_plain_form(api: Api) -> None:
+    person = signed_in("operator")
+    shown(person.get("/admin/flags/flag/add/"))
+    assert person.post(*form(variants=json.dumps([BLUE, RED]))).status_code == 302
+    flag = Flag.objects.get()
+    assert (flag.type, flag.default_variant, flag.off_variant, flag.value_schema) == ("string", "blue", "", None)
+    page = shown(person.get(f"/admin/flags/flag/{flag.pk}/change/?tab=definition"))
+    assert "&quot;key&quot;: &quot;red&quot;" in page
+    assert "&quot;number&quot;" not in page
+    assert 'name="type"' not in page
+    changed = person.post(*form(flag, off_variant="red", value_schema='{"maxLength": 4}', type="integer"))
+    assert changed.status_code == 302, shown(changed)
+    flag.refresh_from_db()
+    assert (flag.type, flag.off_variant, flag.value_schema, flag.version) == ("string", "red", {"maxLength": 4}, 2)
+    assert "#00f" in shown(person.get(f"/admin/flags/flag/{flag.pk}/change/"))
+
+
+@pytest.mark.parametrize(
+    ("filled_in", "words"),
+    [
+        ({"variants": "[{"}, "This is not JSON."), ({"variants": "[]"}, "needs variants"),
+        ({"variants": '[{"key": "a", "value": 1}]'}, "is not of the type string"),
+        ({"variants": '[{"key": "a", "value": "1", "number": 9}]'}, "is not an object with `key` and `value`"),
+        ({"off_variant": "green"}, "Unknown variant 'green'."), ({"value_schema": '{"type": "colour"}'}, "Not a JSON Schema"),
+        ({"value_schema": '{"maxLength": 2}'}, "does not fit the schema"),
+        ({"targeting_rules": json.dumps([PROS | {"serve": {"variant": "pink"}}])}, "Rule 1: Unknown variant 'pink'."),
+    ],
+)  # fmt: skip
+def test_the_form_says_what_is_wrong_and_writes_nothing(api: Api, filled_in: dict[str, str], words: str) -> None:
+    person = signed_in("operator")
+    assert words in unescape(shown(person.post(*form(**{"variants": json.dumps([BLUE, RED])} | filled_in))))
+    assert not Flag.objects.exists()
+    defined(api, rules=[], schema=None)
+    assert words in unescape(shown(person.post(*form(Flag.objects.get(), **filled_in))))
+    assert Flag.objects.get().version == 1
+
+
+def test_who_may_not_change_a_flag_sees_its_variants_in_words(api: Api) -> None:
+    defined(api)
+    page = shown(
+        signed_in("viewer", name="una").get(f"/admin/flags/flag/{Flag.objects.get().pk}/change/?tab=definition")
+    )
+    assert 'blue: "#00f", red: "#f00"' in unescape(page)
