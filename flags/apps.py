@@ -27,6 +27,7 @@ class FlagsConfig(AppConfig):
             plans_of_keys,
             retention,
         )
+        from flags.segments import segment_pages  # noqa: PLC0415
         from flags.serving import operator_invalidation  # noqa: PLC0415
         from flags.states import (  # noqa: PLC0415 - Django has loaded the models only now
             admin_section,
@@ -52,6 +53,7 @@ class FlagsConfig(AppConfig):
         from orgs.tree.signals import organizations_placed, organizations_removing  # noqa: PLC0415
 
         subject_pages.finders["flag"] = flag_pages.find
+        subject_pages.finders["segment"] = segment_pages.find
         undo_pages.finders.append(undo_page.address_for)
         job_page.undo_finders.append(undo_page.address_for_job)
         admin_sections.sections += [admin_section.SECTION, history_section.SECTION]

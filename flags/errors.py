@@ -51,6 +51,38 @@ class PrerequisiteCycle(FlagsiteError):
     """A flag cannot need itself, neither directly nor through other flags."""
 
 
+class SegmentNotFound(FlagsiteError):
+    """The segment does not exist."""
+
+
+class InvalidSegmentKey(FlagsiteError):
+    """The key of a segment has 1 to 100 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit."""
+
+
+class InvalidSegment(FlagsiteError):
+    """The segment is not valid."""
+
+
+class SegmentExists(FlagsiteError):
+    """Another segment already has this key."""
+
+
+class UnknownSegment(FlagsiteError):
+    """A rule asks for a segment that does not exist."""
+
+
+class SegmentCycle(FlagsiteError):
+    """A segment cannot contain itself, neither directly nor through other segments."""
+
+
+class SegmentNeeded(FlagsiteError):
+    """Rules of flags or of other segments ask for the segment."""
+
+
+class SegmentChangedMeanwhile(FlagsiteError):
+    """Somebody has changed the segment since you read it. Read the segment again, and decide again."""
+
+
 class FlagChangedMeanwhile(FlagsiteError):
     """Somebody has changed the flag since you read it. Read the flag again, and decide again."""
 

@@ -10,6 +10,7 @@ from flags.insights.api import AdoptionOfFlag
 from flags.manifest.api import Manifest, ManifestFlags, OneManifestFlag
 from flags.moving.api import FlagdFile, FlagFile, PlanOfFlagFile
 from flags.schedules.api import CancelSchedule, OneSchedule, PlanOfSchedule, RetrySchedule, Schedules
+from flags.segments.api import OneSegment, PlanOfSegment, SegmentList, UsesOfSegment
 from flags.serving.operator_invalidation_api import InvalidateCache
 from flags.states.api import OneState, SetFlag, StatesOfOrganization
 from flags.states.listed_settings_api import SettingsOfFlag, SettingsOfOrganization
@@ -30,6 +31,10 @@ urlpatterns = [
     path("v1/feature-flags/<str:name>/explain", Explain.as_view(), name="explain-flag"),
     path("v1/flag-file", FlagFile.as_view(), name="flag-file"),
     path("v1/flag-file/plan", PlanOfFlagFile.as_view(), name="plan-of-flag-file"),
+    path("v1/segments", SegmentList.as_view(), name="segments"),
+    path("v1/segments/<str:key>", OneSegment.as_view(), name="segment"),
+    path("v1/segments/<str:key>/plan", PlanOfSegment.as_view(), name="plan-of-segment"),
+    path("v1/segments/<str:key>/uses", UsesOfSegment.as_view(), name="uses-of-segment"),
     path("openfeature/v0/manifest", Manifest.as_view(), name="manifest"),
     path("openfeature/v0/manifest/flags", ManifestFlags.as_view(), name="manifest-flags"),
     path("openfeature/v0/manifest/flags/<str:key>", OneManifestFlag.as_view(), name="manifest-flag"),

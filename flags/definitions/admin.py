@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from flags.definitions import flag_words, service
+from flags.definitions.admin_inputs import inputs_of
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess, values_of
 from flags.definitions.flag_list import FlagListPages
 from flags.definitions.flag_overview import FlagPages
@@ -212,7 +213,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
         context = {
             "opts": self.opts, "title": f"Change {flag.key}", "original": flag, "flag": flag, "tab": DEFINITION_TAB,
             "effect": effect_in_words(plan), "changed_fields": fields_in_words(plan),
-            "inputs": [*_inputs(request), ("plan_hash", plan.hash)],
+            "inputs": [*inputs_of(request, left_out={REVIEW, "plan_hash"}), ("plan_hash", plan.hash)],
         }  # fmt: skip
         return TemplateResponse(request, "admin/flags/review.html", self.admin_site.each_context(request) | context)
 
@@ -305,13 +306,6 @@ def _is_folded(section: AdminSection, names: Sequence[str], flag: Flag | None) -
         return False
     values = values_of(flag) if flag else {}
     return all(values[name] == FIELDS[name].default for name in names if name in values and name != "salt")
-
-
-def _inputs(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return the names and values of the form, to send them again."""
-    lists = request.POST.lists()
-    left_out = {REVIEW, "csrfmiddlewaretoken", "plan_hash"}
-    return [(name, str(value)) for name, values in lists if name not in left_out for value in values]
 
 
 def _is_bound(request: HttpRequest) -> bool:

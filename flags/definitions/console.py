@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -48,6 +48,18 @@ def values_in(assignments: Sequence[str], *, flag: str = "") -> dict[str, Any]:
     A value is JSON or else a text. With `flag`, they are the fields of a new flag. Raises WrongUsage for an argument
     without `=`, for a field that is given twice and for what is no field, and InvalidDefinition.
     """
+    given = assigned(assignments, OTHER_WAYS)
+    serializer = NewDefinition(data={"name": flag, **given}) if flag else DefinitionChanges(data=given)
+    if not serializer.is_valid():
+        raise InvalidDefinition(words_of_errors(errors_of(serializer)))
+    return {name: value for name, value in serializer.validated_data.items() if name not in OTHER_WAYS}
+
+
+def assigned(assignments: Sequence[str], other_ways: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the arguments FIELD=VALUE by name. A value is JSON or else a text.
+
+    `other_ways` says of what is no field how to write it. Raises WrongUsage.
+    """
     given: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
@@ -55,13 +67,10 @@ def values_in(assignments: Sequence[str], *, flag: str = "") -> dict[str, Any]:
             raise WrongUsage(f"{assignment!r} is not FIELD=VALUE. Write it as owner=checkout-team.")
         if name in given:
             raise WrongUsage(f"The field {name} is there twice. Write it once.")
-        if name in OTHER_WAYS:
-            raise WrongUsage(OTHER_WAYS[name])
+        if name in other_ways:
+            raise WrongUsage(other_ways[name])
         given[name] = _value(text)
-    serializer = NewDefinition(data={"name": flag, **given}) if flag else DefinitionChanges(data=given)
-    if not serializer.is_valid():
-        raise InvalidDefinition(_words(errors_of(serializer)))
-    return {name: value for name, value in serializer.validated_data.items() if name not in OTHER_WAYS}
+    return given
 
 
 def add_plan(parser: CommandParser) -> None:
@@ -89,7 +98,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _words(errors: Any) -> str:
+def words_of_errors(errors: Any) -> str:
+    """Return the errors of a serializer in a line."""
     if isinstance(errors, dict):
-        return " ".join(f"{name}: {_words(inner)}" for name, inner in errors.items())
+        return " ".join(f"{name}: {words_of_errors(inner)}" for name, inner in errors.items())
     return " ".join(map(str, errors)) if isinstance(errors, list) else str(errors)

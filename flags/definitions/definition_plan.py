@@ -114,6 +114,14 @@ def of_change(flag: Flag, before: Mapping[str, Any], changed: Mapping[str, Any])
     )  # fmt: skip
 
 
+def asked_organizations(flag: Flag, total: int) -> int:
+    """Return in how many of all organizations the targeting rules of a flag count: the value is not locked there."""
+    needed = loader.load_needed(keys=[flag.key])
+    if _is_stopped(needed, needed[flag.key]):
+        return 0
+    return sum(count for group, count in _groups_of(flag, total).items() if not group.locked)
+
+
 def _fields(before: Mapping[str, Any], changed: Mapping[str, Any]) -> list[FieldChange]:
     old, new = as_json({name: before[name] for name in changed}), as_json(changed)
     return [FieldChange(name, old[name], value) for name, value in new.items()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -14,6 +16,9 @@ from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.evaluation.engine import Definition
 from flags.evaluation.wants import entries_of
+from flags.segments.loader import load_segments
+from flags.targeting.rules import IN_SEGMENT
+from flags.targeting.segments import Segments
 
 EVALUATED = [spec for spec in FIELDS.values() if spec.evaluated_as]
 PREREQUISITE_KEYS = ArraySubquery(
@@ -32,17 +37,22 @@ SELECT id FROM needed
 
 
 def load_definitions() -> dict[str, Definition]:
-    """Return all definitions by key, in one query. Archived flags are included, because they evaluate to off."""
-    return _load(Flag.objects.all(), whitelist=F("whitelist"))
+    """Return all definitions by key. Archived flags are included, because they evaluate to off.
+
+    It makes one query, and another one if rules ask for segments.
+    """
+    return with_segments(_load(Flag.objects.all(), whitelist=F("whitelist")), load_segments)
 
 
 def load_needed(*, ids: Iterable[int] = (), keys: Iterable[str] = ()) -> dict[str, Definition]:
-    """Return the definitions of these flags and of all flags that they need, by key, in one query.
+    """Return the definitions of these flags and of all flags that they need, by key.
 
-    A whitelist has at most one of its targeting keys, because it may be long: so it is clear whether it is empty.
+    A list of targeting keys has at most one of them, because it may be long: so it is clear whether it is empty. It
+    makes one query, and another one if rules ask for segments.
     """
     needed = RawSQL(NEEDED, [list(ids), list(keys)])  # noqa: S611 - no input in it
-    return _load(Flag.objects.filter(pk__in=needed), whitelist=F("whitelist__0_1"))
+    definitions = _load(Flag.objects.filter(pk__in=needed), whitelist=F("whitelist__0_1"))
+    return with_segments(definitions, partial(load_segments, most=1))
 
 
 def _load(flags: QuerySet[Flag], *, whitelist: F) -> dict[str, Definition]:
@@ -65,6 +75,26 @@ def _load(flags: QuerySet[Flag], *, whitelist: F) -> dict[str, Definition]:
         for row in rows
     )
     return {row["key"]: definition_from(row) for row in renamed}
+
+
+def with_segments(definitions: dict[str, Definition], load: Callable[[set[str]], Segments]) -> dict[str, Definition]:
+    """Return definitions whose clauses have their segments. `load` is called if they name some, with their keys."""
+    named = {
+        key
+        for one in definitions.values()
+        for rule in one.targeting_rules
+        for clause in rule.clauses
+        if clause.op == IN_SEGMENT
+        for key in clause.values
+        if isinstance(key, str)
+    }
+    if not named:
+        return definitions
+    segments = load(named)
+    return {
+        key: replace(one, targeting_rules=segments.resolved(one.targeting_rules)) if one.targeting_rules else one
+        for key, one in definitions.items()
+    }
 
 
 def definition_from(row: Mapping[str, Any]) -> Definition:

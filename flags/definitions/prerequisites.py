@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from flags.definitions.chains import find_circle, levels, reversed_edges
 from flags.definitions.models import Flag
 from flags.errors import InvalidDefinition, PrerequisiteCycle, UnknownPrerequisite
 from flags.evaluation.wants import IS_ON, OFF, ON, Want, checked_entries, keys_of, wants_of
@@ -39,13 +39,13 @@ def check(key: str, entries: Any) -> list[Flag]:
         _check_want(flag, wants.get(flag.key, IS_ON))
     if found:
         edges = _load_edges()
-        cycle = _find_cycle(key, needed, edges)
+        cycle = find_circle(key, needed, edges)
         if cycle:
             raise PrerequisiteCycle(f"Flags cannot need each other in a circle: {' -> '.join(cycle)}.")
-        levels = _levels(key, {**edges, key: needed}) + _levels(key, _reversed(edges))
-        if levels > MAX_LEVELS:
+        steps = levels(key, {**edges, key: needed}, MAX_LEVELS) + levels(key, reversed_edges(edges), MAX_LEVELS)
+        if steps > MAX_LEVELS:
             raise InvalidDefinition(
-                f"Prerequisites may have {MAX_LEVELS} levels at most; those of {key} would have {levels}."
+                f"Prerequisites may have {MAX_LEVELS} levels at most; those of {key} would have {steps}."
             )
     return found
 
@@ -70,7 +70,7 @@ def all_that_need(key: str) -> list[str]:
 
     An archived flag is off for everybody, so it matters to nobody what it needs.
     """
-    needed_by = _reversed(_load_edges())
+    needed_by = reversed_edges(_load_edges())
     found: set[str] = set()
     level = {key}
     while level:
@@ -85,35 +85,3 @@ def _load_edges() -> dict[str, list[str]]:
     for key, needed in pairs:
         edges.setdefault(key, []).append(needed)
     return edges
-
-
-def _find_cycle(key: str, needed: Iterable[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """Return a circle from the flag through `needed` back to the flag, or None. The search visits each flag once."""
-    paths = [[key, first] for first in sorted(needed)]
-    seen: set[str] = set()
-    while paths:
-        path = paths.pop()
-        if path[-1] == key:
-            return path
-        if path[-1] not in seen:
-            seen.add(path[-1])
-            paths += [[*path, following] for following in edges.get(path[-1], ())]
-    return None
-
-
-def _levels(key: str, edges: Mapping[str, Sequence[str]]) -> int:
-    """Return the number of steps in the longest path from the flag. Counting stops above MAX_LEVELS."""
-    level, steps = {key}, -1
-    while level and steps <= MAX_LEVELS:
-        level = {following for one in level for following in edges.get(one, ())}
-        steps += 1
-    return steps
-
-
-def _reversed(edges: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the edges in the opposite direction: from a flag to the flags that need it."""
-    turned: dict[str, list[str]] = {}
-    for key, needed in edges.items():
-        for one in needed:
-            turned.setdefault(one, []).append(key)
-    return turned

@@ -27,6 +27,7 @@ from flags.errors import FlagChangedMeanwhile, FlagNeeded, InvalidDefinition
 from flags.evaluation.wants import stored_wants
 from flags.events import FLAG_CHANGED
 from flags.history.models import FormerDefinition
+from flags.segments.uses import check_named
 from flags.states.planning import ANYTHING, Agreed
 from flags.values.types import FlagType
 from jobs.engine.models import Job
@@ -61,7 +62,8 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     """Define a flag. `values` has definition fields by their names in `flags.definitions.fields.FIELDS`.
 
     A definition without a percentage gets FLAGS_DEFAULT_ROLLOUT, and one without a default variant its first variant.
-    Raises InvalidFlagKey, InvalidDefinition, FlagExists, FlagPurging, UnknownPrerequisite, PrerequisiteCycle.
+    Raises InvalidFlagKey, InvalidDefinition, FlagExists, FlagPurging, UnknownPrerequisite, PrerequisiteCycle,
+    UnknownSegment.
     """
     check_flag_key(key)
     if settings.FLAGS_DEFAULT_ROLLOUT != EVERYBODY:
@@ -75,6 +77,7 @@ def create(*, key: str, values: Mapping[str, Any], by: str, reason: str = "") ->
     with transaction.atomic():
         lock_definitions()
         needed = prerequisites.check(key, values.get("prerequisites", []))
+        check_named(columns.get("targeting_rules", ()))
         try:
             with transaction.atomic():
                 flag.save(force_insert=True)
@@ -106,7 +109,7 @@ def update(
     `expected` has revisions (`Flag.revision`), and the flag must have one of them. `agreed` is what the caller knows of
     the effect. `undoes` says that the change undoes another one. Raises InvalidFlagKey, FlagNotFound,
     FlagChangedMeanwhile, FlagPurging, FlagTypeImmutable, InvalidDefinition, VariantInUse, UnknownPrerequisite,
-    PrerequisiteCycle, PlanStale, BlastRadius.
+    PrerequisiteCycle, UnknownSegment, PlanStale, BlastRadius.
     """
     with transaction.atomic():
         flag = _lock_flag(key, expected)
@@ -136,7 +139,8 @@ def plan(*, key: str, values: Mapping[str, Any]) -> DefinitionPlan:
     """Return what `update` would do with these values. Nothing is written.
 
     Raises InvalidFlagKey, FlagNotFound, FlagPurging, FlagTypeImmutable, InvalidDefinition, VariantInUse,
-    UnknownPrerequisite, PrerequisiteCycle.
+    UnknownPrerequisite, PrerequisiteCycle,
+    UnknownSegment.
     """
     flag = flag_called(key)
     if flag.purging:
@@ -226,6 +230,7 @@ def _take_over(flag: Flag, changed: Mapping[str, Any]) -> list[Flag] | None:
     kept = {each["key"] for each in flag.variants}
     variant_uses.check_unused(flag, {key: number for key, number in numbers.items() if key not in kept})
     _check(flag, columns)
+    check_named(changed.get("targeting_rules", ()))
     return prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
 
 

@@ -80,3 +80,28 @@ class FormerDefinition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.flag_id} version {self.version} until {self.valid_until}"
+
+
+class FormerSegment(models.Model):
+    """A segment as it was until somebody changed or deleted it.
+
+    `content` has the columns of its row by their names. `replaced_by` is the number of the change, which comes from the
+    same sequence as all change numbers.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    segment_id = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    replaced_by = models.BigIntegerField()
+    valid_until = models.DateTimeField()
+    content = models.JSONField()
+
+    class Meta:
+        indexes: ClassVar = [
+            # a look into the past asks for the segment that held then
+            models.Index(fields=["segment_id", "valid_until"], name="former_segment"),
+            models.Index(fields=["replaced_by"], name="segment_replaced_by"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.segment_id} version {self.version} until {self.valid_until}"

@@ -60,6 +60,8 @@ SELECT max(moment)
         SELECT valid_until, organization_id FROM flags_formerplacement WHERE replaced_by = %(number)s
          UNION ALL
         SELECT valid_until, NULL FROM flags_formerdefinition WHERE replaced_by = %(number)s AND %(sees_definition)s
+         UNION ALL
+        SELECT valid_until, NULL FROM flags_formersegment WHERE replaced_by = %(number)s AND %(sees_all)s
        ) written (moment, organization_id)
  WHERE organization_id IS NULL OR %(sees_all)s OR organization_id = ANY(%(above)s)
     OR EXISTS (SELECT FROM orgs_organization organization

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
 
 from flags.definitions.fields import FIELDS
-from flags.definitions.loader import definition_from
+from flags.definitions.loader import definition_from, with_segments
 from flags.errors import BeforeHistory, FlagNotFound
 from flags.evaluation.engine import Definition
 from flags.evaluation.wants import with_wants
 from flags.history.moments import Moment
+from flags.history.past_segments import past_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ def evaluated(definitions: Mapping[str, PastDefinition]) -> dict[str, Definition
 def _load(moment: Moment, ids: Iterable[int], keys: Iterable[str]) -> dict[str, PastDefinition]:
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at, "ids": list(ids), "keys": list(keys)})
-        return {key: _past(flag_id, key, with_wants(json.loads(values))) for flag_id, key, values in cursor.fetchall()}
+        found = {key: _past(flag_id, key, with_wants(json.loads(values))) for flag_id, key, values in cursor.fetchall()}
+    resolved = with_segments(evaluated(found), lambda _: past_segments(moment))
+    return {key: replace(past, definition=resolved[key]) for key, past in found.items()}
 
 
 def _past(flag_id: int, key: str, values: Mapping[str, Any]) -> PastDefinition:

@@ -28,6 +28,7 @@ TABLES = (
     ("flags_replacedsetting", "replaced_at", ""),
     ("flags_formerplacement", "valid_until", ""),
     ("flags_formerdefinition", "valid_until", ""),
+    ("flags_formersegment", "valid_until", ""),
     ("flags_change", "created_at", FOLLOWED),
 )
 """The tables of history, each with the column that says when a row ended, and a further condition."""

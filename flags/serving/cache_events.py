@@ -10,14 +10,14 @@ delivers them at the commit. The payload is a JSON object:
 | `{"organization": 1}` | `OrganizationMoved`        | triggers: it moves, gets another key, or is deleted   |
 | `{"attribute": [1, "plan"]}` | `AttributeChanged` | triggers: it is set or removed; organization 0 is any  |
 | `{"key": "prefix"}`   | `AccessKeyChanged`         | triggers: it is revoked, changed or deleted           |
-| `{"definitions": 1}`  | `EverythingOf.DEFINITIONS` | triggers of flags and their prerequisites             |
+| `{"definitions": 1}`  | `EverythingOf.DEFINITIONS` | triggers of flags, prerequisites and segments         |
 | `{"keys": 1}`         | `EverythingOf.KEYS`        | trigger: all access keys are deleted at once          |
 | `{"tree": 1}`         | `EverythingOf.TREE`        | triggers: many organizations or all states are deleted |
 
 The seven values of `states` are root_id, after, last, flag_id, enabled, source_id and change number; the number of a
 variant follows if it is not 0. `rewritten` has the first four of them; after `organization` comes its id. Operators
 send `organization` and the last three (`flags/serving/operator_invalidation.py`). The triggers are in the migrations
-orgs 0006, 0009 and 0025, and flags 0005 and 0009.
+orgs 0006, 0009 and 0025, and flags 0005, 0009 and 0035.
 
 While a new version is deployed, processes of both versions read what both send. So a format stays once it was sent, and
 an unknown member means that anything may have changed.

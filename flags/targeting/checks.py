@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 
 from flags.targeting.attributes import OF_ORGANIZATION, TARGETING_KEY, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
-from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, OF_THE_TREE
+from flags.targeting.rules import ANCESTOR, IN_SEGMENT, IN_SUBTREE, LEVEL, OF_THE_TREE
 from flags.values.checks import check_variant_key
 from orgs.attributes.attribute_rules import NAME
 
@@ -26,7 +26,9 @@ MEMBERS_OF_RULE = frozenset({"id", "description", "clauses", "serve"})
 MEMBERS_OF_CLAUSE = frozenset({"attribute", "op", "values", "negate", "ignoreCase"})
 VARIANTS = ("on", "off")
 ALL = 100
-KNOWN_OPERATORS = (*OPERATORS, IN_SUBTREE, LEVEL)
+KNOWN_OPERATORS = (*OPERATORS, IN_SUBTREE, LEVEL, IN_SEGMENT)
+ASKS_FOR = dict.fromkeys(OF_THE_TREE, "the organization") | {IN_SEGMENT: "segments"}
+"""What the operators ask for that take no attribute."""
 
 
 class _Wrong(Exception):
@@ -39,10 +41,19 @@ def checked_rules(value: Any) -> list[dict[str, Any]]:
     A rule without an id gets the first free one of `rule-1`, `rule-2`, and so on. Raises ValidationError, with the
     place in the message.
     """
+    return _checked(value, _rule)
+
+
+def checked_segment_rules(value: Any) -> list[dict[str, Any]]:
+    """Return the rules of a segment in the same form. They have no `serve`. Raises ValidationError."""
+    return _checked(value, _segment_rule)
+
+
+def _checked(value: Any, check: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
     if not isinstance(value, list) or len(value) > MAX_RULES:
         raise ValidationError(f"Not a list of at most {MAX_RULES} rules.")
     try:
-        rules = [_at(f"Rule {number}", _rule, each) for number, each in enumerate(value, 1)]
+        rules = [_at(f"Rule {number}", check, each) for number, each in enumerate(value, 1)]
     except _Wrong as error:
         raise ValidationError(str(error)) from error
     taken = [rule["id"] for rule in rules if rule["id"]]
@@ -61,6 +72,14 @@ def normalized_rules(value: Any) -> Any:
         return value
 
 
+def normalized_segment_rules(value: Any) -> Any:
+    """Return rules as `checked_segment_rules` does, and what it refuses as it is."""
+    try:
+        return checked_segment_rules(value)
+    except ValidationError:
+        return value
+
+
 def _at(place: str, check: Callable[[Any], Any], value: Any) -> Any:
     """Check a value; what is wrong gets the place in front."""
     try:
@@ -72,6 +91,16 @@ def _at(place: str, check: Callable[[Any], Any], value: Any) -> Any:
 
 def _rule(value: Any) -> dict[str, Any]:
     _check_members(value, MEMBERS_OF_RULE, "A rule")
+    return {**_conditions(value), "serve": _serve(value.get("serve"))}
+
+
+def _segment_rule(value: Any) -> dict[str, Any]:
+    _check_members(value, MEMBERS_OF_RULE - {"serve"}, "A rule of a segment")
+    return _conditions(value)
+
+
+def _conditions(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Check everything of a rule but what it serves."""
     rule_id, clauses = value.get("id", ""), value.get("clauses", [])
     if rule_id != "" and not (isinstance(rule_id, str) and RULE_ID.fullmatch(rule_id)):
         raise _Wrong("An id has 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit.")
@@ -82,7 +111,7 @@ def _rule(value: Any) -> dict[str, Any]:
         raise _Wrong(f"It needs a list `clauses` with 1 to {MAX_CLAUSES} clauses.")
     checked = [_at(f"Clause {number}", _clause, each) for number, each in enumerate(clauses, 1)]
     described = {"description": description} if description else {}
-    return {"id": rule_id, **described, "clauses": checked, "serve": _serve(value.get("serve"))}
+    return {"id": rule_id, **described, "clauses": checked}
 
 
 def _clause(value: Any) -> dict[str, Any]:
@@ -93,8 +122,8 @@ def _clause(value: Any) -> dict[str, Any]:
     if not isinstance(attribute, str) or len(attribute) > MAX_ATTRIBUTE or UNWRITABLE.search(attribute):
         raise _Wrong(f"The attribute is not a text of at most {MAX_ATTRIBUTE} characters.")
     _check_own_name(attribute)
-    if (op in OF_THE_TREE) is bool(attribute):
-        needs = "takes no attribute: it asks for the organization" if op in OF_THE_TREE else "needs an attribute"
+    if (op in ASKS_FOR) is bool(attribute):
+        needs = f"takes no attribute: it asks for {ASKS_FOR[op]}" if op in ASKS_FOR else "needs an attribute"
         raise _Wrong(f"The operator {op} {needs}.")
     for name in ("negate", "ignoreCase"):
         if not isinstance(value.get(name, False), bool):
@@ -128,6 +157,9 @@ def _check_value(op: str, value: Any, *, ignore_case: bool) -> None:
     if op == IN_SUBTREE:
         if not isinstance(value, str) or not value:
             raise WrongValue("the key of an organization")
+    elif op == IN_SEGMENT:
+        if not isinstance(value, str) or not value:
+            raise WrongValue("the key of a segment")
     elif op == LEVEL:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LEVEL:
             raise WrongValue(f"a level, from 0 for the root to {MAX_LEVEL}")

@@ -8,14 +8,15 @@ ask for absence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from flags.evaluation.rollout import BUCKETS
-from flags.targeting.attributes import NO_ATTRIBUTES, TARGETING_KEY, Attributes, getter, name_of_organization
+from flags.targeting.attributes import TARGETING_KEY, Attributes, getter, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
+from flags.targeting.places import Place
 
 IN_SUBTREE, LEVEL = "inSubtree", "level"
 IN_SEGMENT = "inSegment"
@@ -25,32 +26,6 @@ OF_THE_TREE = frozenset({IN_SUBTREE, LEVEL})
 ORGANIZATION, ANCESTOR = "organization", "ancestor"
 """What a rollout can count beside the targeting key and attributes."""
 BUCKETS_OF_ONE_PER_CENT = BUCKETS // 100
-Keys = Sequence[str]
-"""The keys of the organizations on a path, root first; empty if the evaluation has no organization."""
-
-
-class Place(Protocol):
-    """Where in the tree an evaluation takes place: the path, and the attributes of the organization."""
-
-    @property
-    def keys(self) -> Keys: ...
-
-    @property
-    def attributes(self) -> Attributes:
-        """The attributes of the organization by name, without `org.`; those that it inherits are among them."""
-
-
-class PlaceOf(NamedTuple):
-    """A place that is made of its parts."""
-
-    keys: Keys = ()
-    attributes: Attributes = NO_ATTRIBUTES
-    attribute_sources: Mapping[str, str] = {}
-    """The key of the organization from which each attribute comes."""
-
-
-NOWHERE = PlaceOf()
-"""The place of an evaluation without an organization."""
 ClauseTest = Callable[[Attributes, str, Place], bool]
 
 

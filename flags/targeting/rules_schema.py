@@ -57,25 +57,32 @@ _SERVE = {
         },
     ]
 }
-RULES_SCHEMA: dict[str, Any] = {
-    "type": "array",
-    "maxItems": MAX_RULES,
-    "items": {
-        "type": "object",
-        "required": ["clauses", "serve"],
-        "additionalProperties": False,
-        "properties": {
-            "id": {"type": "string", "pattern": f"^{RULE_ID.pattern}$"},
-            "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
-            "clauses": {"type": "array", "items": _CLAUSE, "minItems": 1, "maxItems": MAX_CLAUSES},
-            "serve": _SERVE,
-        },
-    },
+_CONDITIONS = {
+    "id": {"type": "string", "pattern": f"^{RULE_ID.pattern}$"},
+    "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
+    "clauses": {"type": "array", "items": _CLAUSE, "minItems": 1, "maxItems": MAX_CLAUSES},
 }
+
+
+def _rules(**others: Any) -> dict[str, Any]:
+    rule = {
+        "type": "object",
+        "required": ["clauses", *others],
+        "additionalProperties": False,
+        "properties": _CONDITIONS | others,
+    }
+    return {"type": "array", "maxItems": MAX_RULES, "items": rule}
+
+
+RULES_SCHEMA = _rules(serve=_SERVE)
+SEGMENT_RULES_SCHEMA = _rules()
 EXAMPLE_OF_RULES = [
     {
         "id": "beta-testers",
         "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}],
         "serve": {"variant": "on"},
     }
+]
+EXAMPLE_OF_SEGMENT_RULES = [
+    {"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}]}
 ]

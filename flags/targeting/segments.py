@@ -11,7 +11,7 @@ from typing import Any
 
 from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment, SegmentRule, TargetingRule
 
-MAX_DEPTH = 5
+MAX_LEVELS = 5
 """The maximum number of segments in a chain in which each names the next. It limits the cost of an evaluation."""
 
 
@@ -57,7 +57,7 @@ def names_segments(clauses: Iterable[Clause]) -> bool:
 
 
 def keys_named_in(rules: Any) -> set[str]:
-    """Return the keys of the segments that rules name, in the JSON of a definition or of a segment."""
+    """Return the keys of the segments that checked rules name, in the JSON of a definition or of a segment."""
     return {
         key
         for rule in rules

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import orjson
 
 from flags.targeting.attributes import Attributes
-from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL, Clause, EvaluatedSegment, Place, TargetingRule
+from flags.targeting.places import Place
+from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL, Clause, EvaluatedSegment, TargetingRule
 
 LONGEST_SHOWN = 200
 

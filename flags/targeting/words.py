@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flags.targeting.rules import ANCESTOR, IN_SUBTREE, LEVEL, ORGANIZATION
+from flags.targeting.rules import ANCESTOR, IN_SEGMENT, IN_SUBTREE, LEVEL, ORGANIZATION
 
 MOST_VALUES = 5
 """The values of a clause that are shown; of more, the rest is counted."""
@@ -34,8 +34,12 @@ UNITS = {"targetingKey": "users", ORGANIZATION: "organizations"}
 
 def rule_in_words(rule: Mapping[str, Any]) -> str:
     """Return a checked rule in a line, such as 'plan is "pro" and level 2: on'."""
-    conditions = " and ".join(clause_in_words(clause) for clause in rule["clauses"])
-    return f"{conditions}: {_served(rule['serve'])}"
+    return f"{conditions_in_words(rule)}: {_served(rule['serve'])}"
+
+
+def conditions_in_words(rule: Mapping[str, Any]) -> str:
+    """Return for whom a checked rule of a flag or a segment counts, such as 'plan is "pro" and level 2'."""
+    return " and ".join(clause_in_words(clause) for clause in rule["clauses"])
 
 
 def clause_in_words(clause: Mapping[str, Any]) -> str:
@@ -46,6 +50,8 @@ def clause_in_words(clause: Mapping[str, Any]) -> str:
         return f"{clause['attribute']} is {'missing' if negate else 'there'}"
     rest = [f"{len(values) - MOST_VALUES} more"] if len(values) > MOST_VALUES else []
     listed = " or ".join([*values[:MOST_VALUES], *rest])
+    if op == IN_SEGMENT:
+        return f"the user is {'not ' if negate else ''}in the segment {listed}"
     if op in (IN_SUBTREE, LEVEL):
         where = f"at or below {listed}" if op == IN_SUBTREE else f"on level {listed}"
         return f"the organization is {'not ' if negate else ''}{where}"

@@ -17,6 +17,7 @@ UNDONE = {
     "kind": SETTING,
     "organizationId": names.NORWAY_ID,
     "featureFlag": names.SALE_FLAG,
+    "segment": None,
     "changeNumber": 12,
     "restored": 3,
     "leftAlone": [names.OSLO_ID],
@@ -30,6 +31,7 @@ PLANNED = {
     "kind": SETTING,
     "organizationId": names.NORWAY_ID,
     "featureFlag": names.SALE_FLAG,
+    "segment": None,
     "organizations": 42,
     "changed": 30,
     "unchanged": 12,
@@ -50,7 +52,7 @@ PLANNED = {
     "jobsUnderWay": [],
     "planHash": "11-42-3-0f343b0931126a20f133d67c2b018a3b",
 }  # fmt: skip
-KIND = "What the change has changed: settings of a flag, a definition, or the place of an organization."
+KIND = "What the change has changed: settings of a flag, a definition, a segment, or the place of an organization."
 
 
 @extend_schema_serializer(
@@ -65,10 +67,15 @@ class UndoneChangeSerializer(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(KINDS, source="undone.kind", help_text=KIND)
     organizationId = serializers.IntegerField(
-        source="undone.organization_id", allow_null=True, help_text="Null: the change concerns a definition."
+        source="undone.organization_id",
+        allow_null=True,
+        help_text="Null: the change concerns no organization.",
     )
     featureFlag = serializers.CharField(
-        source="undone.flag_key", allow_null=True, help_text="Null: the change is a move."
+        source="undone.flag_key", allow_null=True, help_text="Null: the change is a move, or concerns a segment."
+    )
+    segment = serializers.CharField(
+        source="undone.segment_key", allow_null=True, help_text="Null: the change concerns something else."
     )
     restored = serializers.IntegerField(
         help_text="The number of settings, fields or places that are as they were before the change."
@@ -81,7 +88,7 @@ class UndoneChangeSerializer(serializers.Serializer[Any]):
     leftAloneFields = serializers.ListField(
         source="left_alone.fields",
         child=serializers.CharField(),
-        help_text="Fields of the definition that were changed since, and stay as they are.",
+        help_text="Fields of the definition or segment that were changed since, and stay as they are.",
     )
     leftAloneCount = serializers.IntegerField(
         source="left_alone.count",
@@ -111,10 +118,10 @@ class UndoneSerializer(UndoneChangeSerializer):
 
 
 class RestoredSerializer(serializers.Serializer[Restored]):
-    """One thing that an undo restores: a setting, a field of a definition, or the parent of an organization."""
+    """What an undo restores: a setting, a field of a definition or segment, or the parent of an organization."""
 
     organizationId = serializers.IntegerField(source="organization_id", allow_null=True)
-    field = serializers.CharField(allow_null=True, help_text="The field of the definition.")
+    field = serializers.CharField(allow_null=True, help_text="The field of the definition or segment.")
     before = serializers.JSONField(help_text="The value now. Null: nothing is set.")
     after = serializers.JSONField(help_text="The value after the undo.")
 
@@ -132,7 +139,7 @@ class UndoPlanSerializer(UndoneChangeSerializer):
     restores = RestoredSerializer(many=True, help_text="What the undo restores; 100 at most.")
     askedLast7Days = serializers.SerializerMethodField(
         help_text="How many of the organizations that would get another value have asked for the flag in the last 7 "
-        "days. Null: there is too much to count, or the change is a move; the plan of the move back tells it."
+        "days. Null: there is too much to count, or the change is a move or concerns a segment."
     )
     jobsUnderWay = serializers.SerializerMethodField(
         help_text="Open jobs that touch these organizations and flags, of which your key sees the organizations."

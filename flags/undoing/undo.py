@@ -7,11 +7,11 @@ somebody has changed since stays as it is. An undo has a number of its own, and 
 from __future__ import annotations
 
 from flags.errors import ChangeNotFound
-from flags.undoing import undo_definition, undo_move, undo_settings
+from flags.undoing import undo_definition, undo_move, undo_segment, undo_settings
 from flags.undoing.undone import UndoableChange
 from orgs.access.caller import Caller
 
-FINDERS = (undo_definition.find, undo_move.find, undo_settings.find)
+FINDERS = (undo_definition.find, undo_segment.find, undo_move.find, undo_settings.find)
 
 
 def find(caller: Caller, number: int) -> UndoableChange:

@@ -37,6 +37,8 @@ ACTIONS = frozenset({"flag.set", "flag.lock", "flag.reset", "flag.undo"})
 """What the audit log calls the changes of settings that can be undone, and undos of all kinds."""
 OF_DEFINITIONS = frozenset({"flag.update", "flag.archive"})
 """What it calls the changes of definitions."""
+OF_SEGMENTS = frozenset({"segment.update", "segment.undo"})
+"""What it calls the changes of segments."""
 MOVES = "organization.move"
 """What it calls moves."""
 ENDED_EARLY = (Status.CANCELLED, Status.FAILED)
@@ -49,7 +51,7 @@ def address_for(entry: AuditEntry, caller: Caller) -> str | None:
         return None
     if entry.action == MOVES:
         may_undo = caller.may(Role.ADMIN)
-    elif entry.action in OF_DEFINITIONS or (entry.action in ACTIONS and entry.organization_id is None):
+    elif entry.action in OF_DEFINITIONS | OF_SEGMENTS or (entry.action in ACTIONS and entry.organization_id is None):
         may_undo = may_define(caller)
     else:
         may_undo = entry.action in ACTIONS
@@ -91,7 +93,7 @@ def undo_view(admin: Any, request: HttpRequest, number: int) -> HttpResponse:
         except FlagsiteError as error:
             form.add_error(None, error.detail)
     plan, refusal = _plan(change)
-    title = f"Undo change {number} of {change.flag_key or change.organization}"
+    title = f"Undo change {number} of {change.flag_key or change.segment_key or change.organization}"
     context = {
         **admin.admin_site.each_context(request), "opts": Flag._meta, "form": form, "change": change, "plan": plan,
         "refusal": refusal, "title": title, "back": _address_of_effect(change),
@@ -133,6 +135,8 @@ def _described(plan: UndoPlan, caller: Caller) -> dict[str, Any]:
 
 def _address_of_effect(change: UndoableChange) -> str:
     """Return the address of the page on which the person sees what the undo does."""
+    if change.segment is not None:
+        return reverse("admin:flags_segment_change", args=[change.segment.pk])
     if change.flag is None:
         return reverse("admin:orgs_organization_change", args=[change.organization_id])
     address = reverse("admin:flags_flag_change", args=[change.flag.pk])

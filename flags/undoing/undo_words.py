@@ -7,13 +7,15 @@ from typing import Any
 
 from flags.definitions import plan_words
 from flags.definitions.definition_plan import DefinitionPlan
+from flags.segments import plan_words as segment_words
+from flags.segments.segment_plan import SegmentPlan
 from flags.states import effect_words
 from flags.states.planning import Plan
 from flags.states.setting_rules import LOCK
-from flags.undoing.undone import DEFINITION, MOVE, SETTING, Restored, Undone, UndoPlan
+from flags.undoing.undone import DEFINITION, MOVE, SEGMENT, SETTING, Restored, Undone, UndoPlan
 from flagsite.core.words import counted
 
-NOUNS = {SETTING: "setting", DEFINITION: "field", MOVE: "place"}
+NOUNS = {SETTING: "setting", DEFINITION: "field", SEGMENT: "field", MOVE: "place"}
 """What an undo restores, by the kind of the change."""
 
 
@@ -21,6 +23,8 @@ def effect_in_words(plan: UndoPlan) -> Sequence[str]:
     """Return sentences on how many organizations would change."""
     if isinstance(plan.effect, DefinitionPlan):
         return plan_words.effect_in_words(plan.effect)
+    if isinstance(plan.effect, SegmentPlan):
+        return segment_words.effect_in_words(plan.effect)
     if isinstance(plan.effect, Plan):
         return effect_words.sentences(plan.effect.effect)
     get = "gets" if plan.changed == 1 else "get"

@@ -10,6 +10,8 @@ from typing import Any
 
 from flags.definitions.definition_plan import DefinitionPlan
 from flags.definitions.models import Flag
+from flags.segments.models import Segment
+from flags.segments.segment_plan import SegmentPlan
 from flags.states.move_planning import MovePlan
 from flags.states.plan_figures import Figures, figures, figures_of_flag
 from flags.states.planning import ANYTHING, Agreed, Plan
@@ -20,8 +22,8 @@ from orgs.tree.models import Organization
 MOST_NAMED = 100
 """Settings and organizations that a plan or an answer names at most."""
 NOTHING_LEFT = "Everything that the change has set was changed or moved away since, so there is nothing to undo."
-SETTING, DEFINITION, MOVE = "setting", "definition", "move"
-KINDS = (SETTING, DEFINITION, MOVE)
+SETTING, DEFINITION, SEGMENT, MOVE = "setting", "definition", "segment", "move"
+KINDS = (SETTING, DEFINITION, SEGMENT, MOVE)
 """The kinds of changes."""
 
 
@@ -29,7 +31,7 @@ KINDS = (SETTING, DEFINITION, MOVE)
 class Restored:
     """One thing that an undo restores, with its values now and afterwards, in JSON.
 
-    This is the setting or the parent of an organization, or a field of a definition, by its name in JSON.
+    This is the setting or the parent of an organization, or a field of a definition or segment, by its name in JSON.
     """
 
     before: Any
@@ -40,7 +42,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """What was changed since, so that the undo leaves it alone: settings of organizations, or fields of a definition.
+    """What was changed since, so that the undo leaves it alone: settings, or fields of a definition or segment.
 
     `organization_ids` are MOST_NAMED at most; `count` is the number of all, with those that were moved away.
     """
@@ -64,7 +66,7 @@ class UndoPlan:
     restored: int
     restores: Sequence[Restored]
     left_alone: LeftAlone
-    effect: Plan | MovePlan | DefinitionPlan
+    effect: Plan | MovePlan | DefinitionPlan | SegmentPlan
 
     @property
     def unchanged(self) -> int:
@@ -75,6 +77,8 @@ class UndoPlan:
         """Return who has asked lately for the flags that would change, and which jobs are under way."""
         if isinstance(self.effect, DefinitionPlan):
             return figures_of_flag(caller, self.effect.flag, changed=self.changed)
+        if isinstance(self.effect, SegmentPlan):
+            return Figures({}, [])
         flag = self.undone.flag
         return figures(caller, self.effect.subtree, self.effect.changes, [flag.pk] if flag else None)
 
@@ -99,6 +103,7 @@ class UndoableChange(ABC):
     kind: str
     number: int
     flag: Flag | None = None
+    segment: Segment | None = None
     organization: Organization | None = None
     requested_by: str = ""
     created_at: datetime | None = None
@@ -112,6 +117,11 @@ class UndoableChange(ABC):
     def flag_key(self) -> str | None:
         """The key of the flag that the change concerns."""
         return self.flag.key if self.flag else None
+
+    @property
+    def segment_key(self) -> str | None:
+        """The key of the segment that the change concerns."""
+        return self.segment.key if self.segment else None
 
     @property
     @abstractmethod

@@ -28,6 +28,10 @@ SALE_CHANGE = 2
 """The number of the change that has switched the sale on in Norway."""
 NEW_FLAG, NEW_TYPED_FLAG = "one-page-checkout", "link-color"
 """Flags that the demo does not have."""
+SEGMENT = "beta-testers"
+UNUSED_SEGMENT = "pilot"
+NEW_SEGMENT = "staff"
+"""A segment that the demo does not have."""
 USER = "user-17"
 """A targeting key."""
 

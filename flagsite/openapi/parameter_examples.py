@@ -30,12 +30,15 @@ BY_NAME: dict[str, Any] = {
     "username": names.PERSON,
 }
 """The example of each parameter with this name."""
+OF_SEGMENTS = ("getSegment", "replaceSegment", "changeSegment", "planSegment", "listUsesOfSegment")
 BY_OPERATION: dict[str, dict[str, Any]] = {
     "putExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
     "endExemption": {"organization": names.DANISH_REGION, "featureFlagName": names.BASKET_FLAG},
     "undoChange": {"number": names.SALE_CHANGE},
     "planUndo": {"number": names.SALE_CHANGE},
     "listBatches": {"key": "upkeep"},
+    **{operation: {"key": names.SEGMENT} for operation in OF_SEGMENTS},
+    "deleteSegment": {"key": names.UNUSED_SEGMENT},
     "listOrganizations": {"name": "oslo", "key": names.OSLO},
     "listDescendants": {"organization": names.NORWAY},
     "cancelJob": {"job_id": names.LATER_JOB_ID},

@@ -28,6 +28,7 @@ READS = {
     "explainFlagByBody",
     "planDefinition",
     "planFlagFile",
+    "planSegment",
     "planSchedule",
     "planSetting",
     "planTreeChange",

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from orgs.access.caller import Caller
 from orgs.audit import undo_pages, words
 from orgs.audit.models import AuditEntry
-from orgs.audit.sentences import Part, Parts
+from orgs.audit.sentence_parts import Part, Parts
 from orgs.audit.subject_pages import addresses_of
 
 LONGEST_PAUSE = timedelta(minutes=10)

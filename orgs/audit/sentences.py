@@ -8,51 +8,18 @@ sentence: `{subject}`, `{organization}`, `{flag}`, `{renamed}` (an organization 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from string import Formatter
 from typing import Any
 
 from flagsite.core.actor import SYSTEM
 from flagsite.core.words import counted
 from orgs.audit.models import AuditEntry
+from orgs.audit.sentence_parts import Part, Parts, Places
 
 MAX_TEXT = 120
 """The length of the longest value in a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a sentence: plain words, or the name of something.
-
-    `kind` is the kind of what it names, such as "flag", and empty for plain words. `key` is what its page is found by:
-    a flag's key, the id of a job or of an organization. `hint` tells more: the path of an organization.
-    """
-
-    text: str
-    kind: str = ""
-    key: str = ""
-    hint: str = ""
-
-
-Parts = Sequence[Part]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The names of the organizations of some entries, by id, and the word for those that are not among them."""
-
-    paths: Mapping[int, Sequence[str]]
-    unknown: str = "deleted"
-
-    def part(self, organization_id: int | None, *, otherwise: str = "") -> Part:
-        """Return the name of an organization, with its path as a hint. `otherwise` names one that has no path."""
-        path = self.paths.get(organization_id or 0)
-        if path:
-            return Part(path[-1], "organization", str(organization_id), " › ".join(path))
-        if otherwise:
-            return Part(otherwise, hint=self.unknown)
-        return Part(f"organization {organization_id} ({self.unknown})" if organization_id else "all organizations")
 
 
 def sentence(entry: AuditEntry, places: Places) -> Parts:
@@ -149,7 +116,7 @@ def _quoted(value: Any) -> str:
 
 
 def _undone(entry: AuditEntry) -> str:
-    """An undo of a change of a flag on an organization, or of its definition."""
+    """An undo of a change of a flag on an organization, of its definition, or of a segment."""
     left, change = entry.details.get("leftAlone"), _quoted(str(entry.details.get("undone")))  # no thousands in a name
     noun = "field" if entry.organization_id is None else "setting"
     rest = f", and left {counted(left, noun)} alone that changed since" if isinstance(left, int) and left else ""
@@ -233,6 +200,13 @@ def _changed_names(entry: AuditEntry) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         return _values({name: None for name in {**before, **after} if before.get(name, ...) != after.get(name, ...)})
     return _values(after)
+
+
+def _of_flags(entry: AuditEntry) -> str:
+    """How many flags a change of a segment has changed: ", which 2 flags use"."""
+    flags = entry.details.get("flags")
+    count = len(flags) if isinstance(flags, list) else 0
+    return f", which {counted(count, 'flag')} {'uses' if count == 1 else 'use'}" if count else ""
 
 
 def _wanted(entry: AuditEntry) -> str:
@@ -394,6 +368,10 @@ SENTENCES: Mapping[str, str | Callable[[AuditEntry], str]] = {
     "schedule.create": "created the periodic task {subject}",
     "schedule.delete": "deleted the periodic task {subject}",
     "schedule.run": "ran the periodic task {subject} at once",
+    "segment.create": "created the segment {subject}",
+    "segment.delete": "deleted the segment {subject}",
+    "segment.undo": _undone,
+    "segment.update": lambda entry: f"changed {_changed_names(entry)} of the segment {{subject}}{_of_flags(entry)}",
     "subscription.change": lambda entry: f"changed {_changed_names(entry)} of {{subject}}",
     "subscription.create": "created {subject}",
     "subscription.delete": "deleted {subject}",

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from orgs.access.caller import Caller
-from orgs.audit.sentences import Part
+from orgs.audit.sentence_parts import Part
 
 FindPages = Callable[[Collection[str], Caller], Mapping[str, str]]
 """A function that returns the addresses of those pages that the caller may see, by key, with one query."""

@@ -10,7 +10,8 @@ from typing import Any
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 from orgs.audit.models import AuditEntry
-from orgs.audit.sentences import Parts, Places, sentence, text_of
+from orgs.audit.sentence_parts import Parts, Places
+from orgs.audit.sentences import sentence, text_of
 from orgs.tree.paths import path_names_of
 
 MAX_VALUE_LENGTH = 200

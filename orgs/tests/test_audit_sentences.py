@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orgs.audit.models import AuditEntry
-from orgs.audit.sentences import SENTENCES, Places, sentence, text_of
+from orgs.audit.sentence_parts import Places
+from orgs.audit.sentences import SENTENCES, sentence, text_of
 
 PLACES = Places({1: ["Acme"], 2: ["Acme", "Norge"], 3: ["Acme", "Sverige"], 4: ["Acme", "Norge", "Store 7"]})
 PLAN = {"flag": "express-pay", "wanted": {"enabled": False}, "scheduledAt": "2026-12-01T08:00:00+00:00"}
@@ -92,6 +93,18 @@ SAID = [
      "ended the kill switch of express-pay"),
     ("flag.update", "flag:express-pay", None, {"before": {"archived": True}, "after": {"archived": False}},
      "took express-pay out of the archive"),
+    ("segment.create", "segment:beta", None, {}, "created the segment beta"),
+    ("segment.delete", "segment:beta", None, {}, "deleted the segment beta"),
+    ("segment.undo", "segment:beta", None,
+     {"undone": 12, "leftAlone": 0, "before": {"included": ["a"]}, "after": {"included": []}},
+     "undid change 12 of beta: included"),
+    ("segment.update", "segment:beta", None,
+     {"flags": ["a", "b"], "before": {"included": ["a"], "owner": ""}, "after": {"included": [], "owner": "x"}},
+     "changed included and owner of the segment beta, which 2 flags use"),
+    ("segment.update", "segment:beta", None, {"flags": ["a"], "before": {"owner": ""}, "after": {"owner": "x"}},
+     "changed owner of the segment beta, which 1 flag uses"),
+    ("segment.update", "segment:beta", None, {"flags": [], "before": {"owner": ""}, "after": {"owner": "x"}},
+     "changed owner of the segment beta"),
     ("flags.recalculated", "job:9", None, {"mended": 0},
      "compared the flag states of all organizations with the settings (job 9)"),
     ("flags.recalculated", "job:9", 2, {"mended": 1200},

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from conftest import Cast
 from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
+from flags.segments.models import Segment
 from flags.serving.cache_events import (
     NOTIFICATION_CHANNEL,
     AccessKeyChanged,
@@ -83,6 +84,15 @@ def test_each_change_of_a_definition_is_sent(sent: Sent) -> None:
     flag.prerequisites.clear()
     assert sent() == [EverythingOf.DEFINITIONS]
     Flag.objects.filter(pk=flag.pk)._raw_delete("default")
+    assert sent() == [EverythingOf.DEFINITIONS]
+
+
+def test_each_change_of_a_segment_is_sent_as_one_of_definitions(sent: Sent) -> None:
+    segment = Segment.objects.create(key="beta")
+    assert sent() == [EverythingOf.DEFINITIONS]
+    Segment.objects.filter(pk=segment.pk).update(included=["ann"])
+    assert sent() == [EverythingOf.DEFINITIONS]
+    segment.delete()
     assert sent() == [EverythingOf.DEFINITIONS]
 
 

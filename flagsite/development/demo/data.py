@@ -15,6 +15,7 @@ from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.schedules import due, plan
 from flags.schedules.plan import ScheduleRequest
+from flags.segments import service as segments
 from flags.states.set_flag import set_flag
 from flags.states.setting_rules import Below
 from flags.values.types import FlagType
@@ -54,6 +55,7 @@ def create_data() -> bool:
         return False
     with transaction.atomic(), actor.acting("command", actor=AUTHOR, reason="Demo data"):
         _define_flags()
+        _create_segments()
         _import_stores()
         _upload_users()
         _create_access()
@@ -103,6 +105,16 @@ def _define_flags() -> None:
         },
         by=AUTHOR,
     )
+
+
+def _create_segments() -> None:
+    pros = [{"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro", "enterprise"]}]}]
+    segments.create(
+        key=names.SEGMENT,
+        values={"description": "Who tries new things first.", "rules": pros, "included": [names.USER]},
+        by=AUTHOR,
+    )
+    segments.create(key=names.UNUSED_SEGMENT, values={"description": "The first store."}, by=AUTHOR)
 
 
 def _import_stores() -> None:

@@ -10,6 +10,7 @@ from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from conftest import Cast
+from flags.segments.models import Segment
 from flags.tests.schedules.plans import planned
 from jobs.batches.creation import create_batch
 from jobs.engine.models import Queue
@@ -58,6 +59,10 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/django_celery_beat/periodictask/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/django_celery_beat/periodictask/{task}/change/": {"viewer", "operator", "admin", SUPERUSER},
     "/admin/django_celery_beat/periodictask/add/": {"admin", SUPERUSER},
+    "/admin/flags/segment/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/flags/segment/add/": {"operator", "admin", SUPERUSER},
+    "/admin/flags/segment/{segment}/change/": {"viewer", "operator", "admin", SUPERUSER},
+    "/admin/flags/segment/{segment}/remove/": {"operator", "admin", SUPERUSER},
     "/admin/flags/flagschedule/": set(PEOPLE),
     "/admin/flags/flagschedule/agenda/": set(PEOPLE),
     "/admin/flags/flagschedule/add/": {"operator", "admin", SUPERUSER, "bound admin"},
@@ -71,6 +76,7 @@ OPEN_TO: dict[str, set[str]] = {
     "/admin/auth/group/": {"admin", SUPERUSER},
 }
 NOBODY = [
+    "/admin/flags/segment/{segment}/delete/",
     "/admin/flags/flagschedule/{schedule}/delete/",
     "/admin/jobs/batch/{batch}/delete/",
     "/admin/jobs/delivery/add/",
@@ -95,6 +101,7 @@ def ids(cast: Cast) -> dict[str, Any]:
         "key": made.prefix,
         "batch": create_batch("theirs", organization_id=cast.oslo.pk).batch.pk,
         "schedule": planned(cast.oslo).pk,
+        "segment": Segment.objects.create(key="beta").pk,
         "subscription": subscription.pk,
         "delivery": delivery.pk,
         "key_id": made.pk,

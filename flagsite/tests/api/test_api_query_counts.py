@@ -29,6 +29,7 @@ READS = {
     "/v1/organizations/{acme}/settings": 9,
     "/v1/feature-flags/flag/check?organizationId={acme}": 6,
     "/v1/feature-flags/flag/explain?organizationId={acme}": 9,
+    "/v1/segments": 3,
     "/job-status/{job}": 4,
     "/jobs/{acme}": 5,
     "/job-retry-chain/{job}": 4,

@@ -29,6 +29,7 @@ from django.utils import timezone
 from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
+from flags.segments import service as segments
 from orgs.access import access_keys
 from jobs.batches.creation import Member, create_batch
 from jobs.operations.enqueue import enqueue
@@ -48,6 +49,12 @@ FlagSchedule.objects.create(flag=Flag.objects.get(key="checkout"), flag_key="che
 service.create(key="old-search", by="user:olga", values={"description": "Searches.", "killed": True})
 service.create(key="gone", by="user:olga", values={})
 service.archive(key="gone", by="user:olga", reason="nobody needs it")
+segments.create(key="pilot", by="user:ada", values={"included": ["user-17"]})
+segments.create(key="beta", by="user:ada", values={"description": "Who tries new things.", "owner": "payments",
+    "rules": [{"clauses": [{"op": "inSegment", "values": ["pilot"]}]}]})
+segments.update(key="beta", by="user:ada", values={"tags": ["web"]})
+asks = [{"clauses": [{"op": "inSegment", "values": ["beta"]}], "serve": {"variant": "on"}}]
+service.create(key="for-testers", by="user:ada", values={"targeting_rules": asks})
 with actor.acting("command", actor="user:ada"):
     access_keys.create(name="nightly export", role=Role.EVALUATOR)
 later = Member(kind="cleanup", name="in a month", is_required=True, arguments={"dryRun": True},
@@ -105,6 +112,10 @@ def planted(site: Installation) -> dict[str, Any]:
         "killed": "SELECT id FROM flags_flag WHERE key = 'old-search'",
         "change": "SELECT max(number) FROM flags_change",
         "definition": "SELECT max(replaced_by) FROM flags_formerdefinition",
+        "segment": "SELECT id FROM flags_segment WHERE key = 'beta'",
+        "pilot": "SELECT id FROM flags_segment WHERE key = 'pilot'",
+        "segment_change": "SELECT max(replaced_by) FROM flags_formersegment",
+        "testers": "SELECT id FROM flags_flag WHERE key = 'for-testers'",
         "gone": "SELECT id FROM flags_flag WHERE key = 'gone'",
         "key": "SELECT prefix FROM orgs_accesskey WHERE name = 'nightly export'",
         "entry": "SELECT max(id) FROM orgs_historyentry",
@@ -182,6 +193,13 @@ PAGES = {
     "set-somewhere": "/admin/flags/flag/{flag}/set/",
     "archive": "/admin/flags/flag/{flag}/archive/do/",
     "purge": "/admin/flags/flag/{gone}/purge/do/",
+    "segments": "/admin/flags/segment/",
+    "segment": "/admin/flags/segment/{segment}/change/",
+    "segment-in-use": "/admin/flags/segment/{pilot}/change/",
+    "new-segment": "/admin/flags/segment/add/",
+    "remove-segment": "/admin/flags/segment/{pilot}/remove/",
+    "undo-segment": "/admin/flags/flag/undo/{segment_change}/",
+    "try-out-segments": "/admin/flags/flag/{testers}/evaluate/?organization=id:{root}",
     "try-out": "/admin/flags/flag/{flag}/evaluate/",
     "try-out-result": "/admin/flags/flag/{killed}/evaluate/?organization=id:{root}",
     "try-out-refused": "/admin/flags/flag/{flag}/evaluate/?organization=id:{root}",
