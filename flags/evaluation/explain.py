@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -27,7 +28,7 @@ from flags.evaluation.engine import (
 )
 from flags.evaluation.reasons import Rule
 from flags.targeting.traces import RuleTrace, traces_of
-from flags.values.served import as_json
+from flags.values.served import CUSTOM, as_json, name_of
 from flags.values.types import FlagType
 from jobs.engine.models import Job
 from orgs.tree.paths import PATH, path_parameters
@@ -71,7 +72,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class LatestChange:
-    """The last change that was accepted on one organization."""
+    """The last change that was accepted on one organization. `variant` is the key of its variant, if it names one."""
 
     number: int
     enabled: bool | None
@@ -79,16 +80,21 @@ class LatestChange:
     job_id: int | None
     requested_by: str
     created_at: datetime
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSetting:
-    """The setting of one organization: `set`, `lock`, or `none` if nothing is set there any more."""
+    """The setting of one organization: `set`, `lock`, or `none` if nothing is set there any more.
+
+    `variant` is the key of its variant, if it names one.
+    """
 
     kind: str
     enabled: bool | None
     number: int
     only_here: bool
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ class PathEntry:
     why: str = ""
     is_gone: bool = False
     """Whether it was deleted since the moment that the entry tells of."""
+    variant: str = ""
+    """The key of the variant that the row names, if it names one."""
 
 
 def check(*, key: str, organization_id: int | None, context: EvaluationContext, for_client: bool = False) -> Checked:
@@ -140,7 +148,7 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
     """
     if checked.organization_id is None:
         return []
-    entries = _path_entries(checked.organization_id, checked.definition.id, top_id)
+    entries = _path_entries(checked.organization_id, checked.definition, top_id)
     under_way = [one.change for one in entries if one.change and _is_newer(one.change, checked.decision.state)]
     statuses = _chain_statuses([change.job_id for change in under_way if change.job_id is not None])
     return [explained(one, checked, statuses) for one in entries]
@@ -149,9 +157,9 @@ def explain_path(checked: Checked, *, top_id: int | None = None) -> list[PathEnt
 PATH_ENTRIES = f"""
 WITH RECURSIVE {PATH}
 SELECT path.id, path.key, path.name,
-       state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at,
+       state.enabled, state.change_number, state.source_id, state.job_id, state.updated_at, state.variant,
        change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at,
-       setting.kind, setting.enabled, setting.number, setting.only_here
+       change.variant, setting.kind, setting.enabled, setting.number, setting.only_here, setting.variant
   FROM path
   LEFT JOIN flags_flagsetting setting ON setting.organization_id = path.id AND setting.flag_id = %(flag)s
   LEFT JOIN flags_flagstate state ON state.organization_id = path.id AND state.flag_id = %(flag)s
@@ -162,15 +170,19 @@ SELECT path.id, path.key, path.name,
 """  # noqa: S608 - no input in it
 
 
-def _path_entries(organization_id: int, flag_id: int, top_id: int | None) -> list[PathEntry]:
+def _path_entries(organization_id: int, definition: Definition, top_id: int | None) -> list[PathEntry]:
     with connection.cursor() as cursor:
-        cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": flag_id})
+        cursor.execute(PATH_ENTRIES, path_parameters([organization_id], top_id=top_id) | {"flag": definition.id})
         rows = cursor.fetchall()
-    return [PathEntry(*(*row[:8], _if_there(LatestChange, row[8:14]), _if_there(OwnSetting, row[14:]))) for row in rows]
+    named = partial(name_of, definition.variants)
 
+    def if_there(made: Callable[..., Any], columns: Sequence[Any]) -> Any:
+        return None if columns[0] is None else made(*columns[:-1], named(columns[-1]))
 
-def _if_there(made: Callable[..., Any], columns: Sequence[Any]) -> Any:
-    return None if columns[0] is None else made(*columns)
+    entries = [
+        PathEntry(*(*row[:8], if_there(LatestChange, row[9:16]), if_there(OwnSetting, row[16:]))) for row in rows
+    ]
+    return [replace(entry, variant=named(row[8] or 0)) for entry, row in zip(entries, rows, strict=True)]
 
 
 def _is_newer(change: LatestChange, state: StateValue | None) -> bool:
@@ -211,12 +223,12 @@ def _why(entry: PathEntry, checked: Checked) -> str:
     if state is not None and entry.id == state.source_id:
         number = min(setting.number, state.number) if setting else state.number
         what = f"Its lock, by change {number}," if state.locked else f"Its change {number}"
-        return f"{what} gives the stored value: {_word(state.enabled)}."
+        return f"{what} gives the stored value: {_word_of(state, checked)}."
     if setting is None:
         return "Nobody set it here."
     if setting.kind == "none":
         return f"Nothing is set here since change {setting.number}."
-    value = _word(setting.enabled)
+    value = _word(setting.enabled, setting.variant)
     if not _counts(entry, checked):
         return f"Its value, {value}, counts for this organization alone."
     if state is None or setting.number > state.number:
@@ -225,17 +237,24 @@ def _why(entry: PathEntry, checked: Checked) -> str:
         return f"Its change {setting.number}, to {value}, has not arrived here."
     if state.locked:
         return f"Its value, {value}, does not count below the lock of the organization {state.source_id}."
-    nearer = f"the setting of the organization {state.source_id} is nearer: {_word(state.enabled)}"
+    nearer = f"the setting of the organization {state.source_id} is nearer: {_word_of(state, checked)}"
     return f"Its value is {value}. For the organization {checked.organization_id}, {nearer}."
 
 
 def _under_way(change: LatestChange, checked: Checked, statuses: Mapping[int, str]) -> str:
     where = f"the organization {checked.organization_id}"
-    wanted = f"Its change {change.number}, to {_word(change.enabled)}, has not arrived at {where}"
+    wanted = f"Its change {change.number}, to {_word(change.enabled, change.variant)}, has not arrived at {where}"
     if change.job_id is None:
         return f"{wanted}."
     return f"{wanted}: job {change.job_id} is {statuses.get(change.job_id, 'gone')}."
 
 
-def _word(enabled: bool | None) -> str:
+def _word(enabled: bool | None, variant: str) -> str:
+    """Return the word for a value: the variant that it names, or on or off."""
+    if variant:
+        return "a custom value" if variant == CUSTOM else f"the variant {variant!r}"
     return {True: "on", False: "off", None: "the default"}[enabled]
+
+
+def _word_of(state: StateValue, checked: Checked) -> str:
+    return _word(state.enabled, name_of(checked.definition.variants, state.variant))

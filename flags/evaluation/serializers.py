@@ -114,6 +114,9 @@ class ExplainQuestionInQuery(QuestionInQuery):
     at = MomentField()
 
 
+NAMED_VARIANT = "The key of the variant that it names, or `custom`. Empty: it names none."
+
+
 @extend_schema_serializer(examples=[OpenApiExample("In a rollout", value=CHECKED)])
 class CheckedSerializer(serializers.Serializer[Checked]):
     """The resolution of a flag, and the input of the evaluation."""
@@ -180,6 +183,7 @@ class LatestChangeSerializer(serializers.Serializer[LatestChange]):
     jobId = serializers.IntegerField(source="job_id", allow_null=True, help_text="The job that propagates the change.")
     requestedBy = serializers.CharField(source="requested_by")
     createdAt = serializers.DateTimeField(source="created_at")
+    variant = serializers.CharField(help_text=NAMED_VARIANT)
 
 
 class PathSettingSerializer(serializers.Serializer[OwnSetting]):
@@ -187,6 +191,7 @@ class PathSettingSerializer(serializers.Serializer[OwnSetting]):
 
     kind = serializers.ChoiceField(SETTING_KINDS, help_text="`none`: nothing is set there any more.")
     value = serializers.BooleanField(source="enabled", allow_null=True)
+    variant = serializers.CharField(help_text=NAMED_VARIANT)
     reach = serializers.SerializerMethodField(help_text="`here`: the value counts for this organization only.")
     changeNumber = serializers.IntegerField(source="number")
 
@@ -206,6 +211,7 @@ class PathEntrySerializer(serializers.Serializer[PathEntry]):
         allow_null=True,
         help_text="The value of the organization's flag state. Null: it has none.",
     )
+    variant = serializers.CharField(help_text=NAMED_VARIANT)
     changeNumber = serializers.IntegerField(source="change_number", allow_null=True)
     sourceOrganizationId = serializers.IntegerField(source="source_id", allow_null=True)
     jobId = serializers.IntegerField(

@@ -8,13 +8,14 @@ from typing import Any
 from django.db import connection
 
 from flags.definitions.models import check_flag_key
-from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, EvaluationContext, evaluate
+from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, evaluate
 from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntry, explained
 from flags.history.causes import Cause, causes
 from flags.history.moments import Moment
 from flags.history.past_definitions import evaluated, past_definition
 from flags.history.past_settings import PastPath, PastSetting, past_path
 from flags.history.past_states import organization_context
+from flags.values.served import name_of
 from orgs.access.caller import Caller
 
 
@@ -29,7 +30,8 @@ class PastExplanation:
 
 
 LATEST_CHANGES = """
-SELECT place.id, change.number, change.enabled, change.source_id, change.job_id, change.requested_by, change.created_at
+SELECT place.id, change.number, change.enabled, change.source_id, change.job_id, change.requested_by,
+       change.created_at, change.variant
   FROM unnest(%(ids)s::bigint[]) AS place (id), LATERAL (  -- index change_on_organization
        SELECT * FROM flags_change
         WHERE organization_id = place.id AND flag_id = %(flag)s AND created_at <= %(at)s
@@ -55,33 +57,39 @@ def explain_then(
     organization = organization_context(path, known.values())
     decision = evaluate(definition, organization, context, known)
     checked = Checked(definition, decision, context, organization_id, organization)
-    entries = [explained(entry, checked, None) for entry in _entries(path, definition.id)]
+    entries = [explained(entry, checked, None) for entry in _entries(path, definition)]
     return PastExplanation(checked, entries, moment, causes(path, [definition.id]).get(definition.id))
 
 
-def _entries(path: PastPath, flag_id: int) -> list[PathEntry]:
+def _entries(path: PastPath, definition: Definition) -> list[PathEntry]:
     """Return the organizations of the path that the caller may see, each with its value, setting and latest change."""
+    flag_id = definition.id
     own = {one.placed.organization_id: one for one in path.settings.get(flag_id, ())}
     above = len(path.places) - path.seen
-    changes = _latest_changes(path, flag_id)
+    changes = _latest_changes(path, definition)
     entries = []
     for place, value in list(zip(path.places, path.decided_on_each(flag_id), strict=True))[above:]:
         entries.append(
             PathEntry(
                 place.id, place.key, place.name, value.enabled, value.number or None, value.source_id, None, None,
-                changes.get(place.id), _own(own.get(place.id)), is_gone=place.is_gone,
+                changes.get(place.id), _own(own.get(place.id), definition), is_gone=place.is_gone,
+                variant=name_of(definition.variants, value.variant),
             )
         )  # fmt: skip
     return entries
 
 
-def _own(setting: PastSetting | None) -> OwnSetting | None:
+def _own(setting: PastSetting | None, definition: Definition) -> OwnSetting | None:
     placed = setting.placed if setting else None
-    return None if placed is None else OwnSetting(placed.kind, placed.enabled, placed.number, placed.only_here)
+    if placed is None:
+        return None
+    variant = name_of(definition.variants, placed.variant)
+    return OwnSetting(placed.kind, placed.enabled, placed.number, placed.only_here, variant)
 
 
-def _latest_changes(path: PastPath, flag_id: int) -> dict[int, LatestChange]:
-    parameters: dict[str, Any] = {"ids": list(path.seen_ids), "flag": flag_id, "at": path.moment.at}
+def _latest_changes(path: PastPath, definition: Definition) -> dict[int, LatestChange]:
+    parameters: dict[str, Any] = {"ids": list(path.seen_ids), "flag": definition.id, "at": path.moment.at}
     with connection.cursor() as cursor:
         cursor.execute(LATEST_CHANGES, parameters)
-        return {row[0]: LatestChange(*row[1:]) for row in cursor.fetchall()}
+        rows = cursor.fetchall()
+    return {row[0]: LatestChange(*(*row[1:-1], name_of(definition.variants, row[-1]))) for row in rows}

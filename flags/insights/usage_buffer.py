@@ -31,7 +31,6 @@ BATCH_SIZE = 1000
 COUNTS, TIMES = "flagsite:usage:counts", "flagsite:usage:times"
 MOVING_COUNTS, MOVING_TIMES = "flagsite:usage:moving-counts", "flagsite:usage:moving-times"
 MOVER = "flagsite:usage:mover"
-ALL = (COUNTS, TIMES, MOVING_COUNTS, MOVING_TIMES, MOVER)
 ADD = """
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
 local now = redis.call('TIME')[1]

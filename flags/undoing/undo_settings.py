@@ -17,9 +17,10 @@ from flags.states import flag_settings
 from flags.states.models import Change
 from flags.states.organization_settings import locks_named_for
 from flags.states.placed_settings import COLUMNS, PLACE, SettingsOfSubtree, decided_on_paths, settings_of_subtree
-from flags.states.planning import ANYTHING, Agreed, Plan, of_settings
+from flags.states.planning import ANYTHING, UNREAD, Agreed, Plan, of_settings
 from flags.states.set_flag import FlagToSet, check_can_be_set, check_is_not_locked, lock_flag, tell, write_change
 from flags.states.setting_rules import LOCK, NONE, SET, PlacedSetting
+from flags.states.shown_values import shown
 from flags.undoing.undone import (
     MOST_NAMED,
     NOTHING_LEFT,
@@ -30,6 +31,7 @@ from flags.undoing.undone import (
     Undone,
     UndoPlan,
 )
+from flags.values.types import FlagType
 from flagsite.core import actor
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
@@ -139,7 +141,9 @@ class ChangedSettings(UndoableChange):
             if not pairs:
                 raise ChangeNotUndoable(NOTHING_LEFT if left_alone.count else TOO_OLD)
             plan = _plan(held.subtree, flag, self.number, pairs)
-        restores = [Restored(_json(old), _json(new), old.organization_id) for old, new in pairs[:MOST_NAMED]]
+        restores = [
+            Restored(_json(old, flag), _json(new, flag), old.organization_id) for old, new in pairs[:MOST_NAMED]
+        ]
         effect = plan.effect
         return UndoPlan(
             self, effect.organizations, effect.changed, is_estimate=False, restored=len(pairs), restores=restores,
@@ -241,10 +245,12 @@ def _restored(settings: list[PlacedSetting], restored: dict[int, PlacedSetting])
     return found
 
 
-def _json(setting: PlacedSetting) -> dict[str, Any] | None:
+def _json(setting: PlacedSetting, flag: Flag) -> dict[str, Any] | None:
     if setting.kind == NONE:
         return None
-    return {"kind": setting.kind, "value": setting.enabled, "reach": "here" if setting.only_here else "below"}
+    value = shown(flag, setting.enabled, setting.variant, {setting.variant: UNREAD})
+    document = {"kind": setting.kind, "value": setting.enabled, "reach": "here" if setting.only_here else "below"}
+    return document if flag.type == FlagType.BOOLEAN else document | {"variant": value.variant}
 
 
 def _restore(

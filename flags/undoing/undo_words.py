@@ -40,7 +40,7 @@ def restored_in_words(plan: UndoPlan, restored: Restored) -> tuple[str, str]:
 def _setting(setting: dict[str, Any] | None) -> str:
     if setting is None:
         return "not set"
-    value = "on" if setting["value"] else "off"
+    value = setting.get("variant") or ("on" if setting["value"] else "off")
     kept = f"locked {value}" if setting["kind"] == LOCK else value
     return f"{kept}, here only" if setting["reach"] == "here" else kept
 

@@ -93,6 +93,13 @@ def served(
     return found or _by_key(flag, flag.default_variant) or NOTHING
 
 
+def name_of(variants: Sequence[Variant], number: int) -> str:
+    """Return the key of the variant with a number, or CUSTOM for a custom value. Empty for none in particular."""
+    if is_custom(number):
+        return CUSTOM
+    return next((each.key for each in variants if each.number == number), "")
+
+
 def sentence_on(found: Served) -> str:
     """Return the sentence that says what is served."""
     if not found.variant:

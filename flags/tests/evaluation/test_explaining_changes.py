@@ -54,7 +54,9 @@ def test_a_lock_is_named_as_what_decides_and_the_settings_below_say_that_they_do
     found = answer(api, "explain", organizationKey="oslo")
     acme, _, oslo = found["organizations"]
     assert acme["why"] == f"Its lock, by change {lock}, gives the stored value: off."
-    assert acme["setting"] == {"kind": "lock", "value": False, "reach": "below", "changeNumber": lock}
+    assert acme["setting"] == {
+        "kind": "lock", "value": False, "variant": "", "reach": "below", "changeNumber": lock,
+    }  # fmt: skip
     assert oslo["why"] == f"Its value, on, does not count below the lock of the organization {cast.acme.pk}."
     assert [entry["decides"] for entry in found["organizations"]] == [True, False, False]
 

@@ -200,6 +200,30 @@ def test_the_past_tells_the_variant_of_then(api: Api, cast: Cast, flag: Flag) ->
     assert organization_context(path, []).states[flag.pk].custom == "#0f0"
 
 
+def test_explain_names_the_variants_on_the_path(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, value="#0f0")
+    put(api, cast.acme, variant="red")
+    question = f"/v1/feature-flags/color/explain?organizationId={cast.oslo.pk}"
+    answer = api.get(question).json()
+    acme, _, oslo = answer["organizations"]
+    assert (answer["variant"], answer["value"]) == ("custom", "#0f0")
+    assert (acme["variant"], acme["setting"]["variant"], acme["latestChange"]["variant"]) == ("red", "red", "red")
+    assert (oslo["variant"], oslo["setting"]["variant"], oslo["decides"]) == ("custom", "custom", True)
+    assert acme["why"].startswith("Its value is the variant 'red'.")
+    assert acme["why"].endswith("is nearer: a custom value.")
+    past = api.get(f"{question}&at={oslo['changeNumber']}").json()
+    assert (past["variant"], past["organizations"][-1]["variant"]) == ("custom", "custom")
+
+
+def test_a_flag_with_variants_tells_its_value_in_the_list_of_an_organization(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, value="#0f0")
+    set_flag(organization_id=cast.oslo.pk, flag_key="checkout", enabled=True)
+    page = api.get(f"/organizations/{cast.oslo.pk}/flags").json()["results"]
+    listed = {each["featureFlag"]["name"]: each["featureFlag"] for each in page}
+    assert (listed["color"]["variant"], listed["color"]["value"]) == ("custom", "#0f0")
+    assert "variant" not in listed["checkout"]
+
+
 def test_an_organization_that_is_created_gets_the_variant_of_its_parent(api: Api, cast: Cast, flag: Flag) -> None:
     put(api, cast.north, value="#0f0")
     tree_operations.create(key="vik", name="Vik", parent_id=cast.north.pk)
