@@ -236,9 +236,10 @@ def _take_over(flag: Flag, changed: Mapping[str, Any]) -> list[Flag] | None:
 
 def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
     columns = _columns(changed)
+    if {"variants", "value_schema"} & set(changed):  # nobody sets a variant or value that is being made impossible
+        Flag.objects.select_for_update().get(pk=flag.pk)
     if "variants" in changed:
         columns["variants_made"] = max(flag.variants_made, typed_definitions.highest(changed["variants"]))
-        Flag.objects.select_for_update().get(pk=flag.pk)  # nobody sets a variant that is being removed
     needed = _take_over(flag, changed)
     _update_if_unchanged(flag, by, **columns, **_wants(changed))
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history

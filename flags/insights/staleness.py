@@ -22,6 +22,7 @@ from flags.insights import usage_store
 from flags.insights.minority import describe_minorities
 from flags.insights.models import FlagUseTotal
 from flags.insights.usage_store import Usage
+from flags.values.types import FlagType
 from orgs.access.caller import Caller
 
 SETTLING_KINDS = (Flag.Kind.RELEASE, Flag.Kind.EXPERIMENT)
@@ -104,8 +105,11 @@ def _off_for_all(then: Any) -> Q:
 
 
 def _on_for_all(then: Any) -> Q:
-    """The flag has been on for everybody since `then`; one with a prerequisite is not: the prerequisite goes first."""
-    on = Q(adoption__same_value=True, adoption__same_since__lte=then, killed=False)
+    """The flag has been on for everybody since `then`; one with a prerequisite is not: the prerequisite goes first.
+
+    A flag with variants is not either: organizations where it is on may have other variants.
+    """
+    on = Q(adoption__same_value=True, adoption__same_since__lte=then, killed=False, type=FlagType.BOOLEAN.value)
     in_full = Q(rollout_percentage=None) | Q(rollout_percentage=100)
     return on & in_full & Q(targeting_rules=[]) & ~Q(Forces(enabled=False)) & ~Q(NEEDS_OTHERS)
 

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from conftest import Cast
 from flags.definitions import service
 from flags.definitions.models import Flag
-from flags.errors import FlagExists, PrerequisiteCycle
+from flags.errors import FlagExists, InvalidDefinition, PrerequisiteCycle, VariantInUse
+from flags.states.choices import Choice
+from flags.states.set_flag import set_flag
 from jobs.tests.races.threads import Background
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
@@ -85,3 +88,24 @@ def test_a_name_that_two_want_goes_to_one() -> None:
         second.wait_until_blocked()
     with pytest.raises(FlagExists):
         second.result()
+
+
+@pytest.mark.parametrize(
+    ("choice", "values", "refusal"),
+    [
+        (Choice(variant="red"), {"variants": [{"key": "blue", "value": "#00f"}]}, VariantInUse),
+        (Choice(value="#0f0"), {"value_schema": {"enum": ["#00f", "#f00"]}}, InvalidDefinition),
+    ],
+)
+def test_a_definition_waits_for_who_sets_a_variant_or_value_that_it_would_make_impossible(
+    cast: Cast, choice: Choice, values: dict[str, Any], refusal: type[Exception]
+) -> None:
+    colors = [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}]
+    service.create(key="color", values={"type": "string", "variants": colors}, by="user:olga")
+    with transaction.atomic():
+        set_flag(organization_id=cast.oslo.pk, flag_key="color", choice=choice)
+        changing = Background(lambda: service.update(key="color", values=values, by="user:ada"))
+        changing.wait_until_blocked()
+    with pytest.raises(refusal):
+        changing.result()
+    assert Flag.objects.get().version == 1

@@ -158,6 +158,13 @@ def test_a_flag_that_reaches_some_users_is_not_settled(cast: Cast) -> None:
     assert reasons() == {"all": ["settled"], "none": ["settled"]}
 
 
+def test_a_flag_with_variants_that_is_on_is_not_settled_since_organizations_may_have_other_variants(cast: Cast) -> None:
+    typed = {"type": "string", "variants": [{"key": "blue", "value": "#00f", "number": 1}]}
+    settle(made("on", enabled=True, **typed), days=50)
+    settle(made("off", **typed), days=50)
+    assert reasons() == {"off": ["settled"]}
+
+
 def test_an_environment_that_forces_the_other_value_keeps_it(cast: Cast) -> None:
     settle(made("off-in-production", enabled=True, environments={"production": False}), days=50)
     settle(made("on-in-staging", environments={"production": False, "staging": True}), days=50)
