@@ -14,6 +14,7 @@ from flags.definitions.models import Flag
 from flags.errors import FlagTypeImmutable, InvalidDefinition
 from flags.states.models import CustomValue, FlagSetting
 from flags.targeting.rules import served_keys
+from flags.targeting.weighted_rules import settled_rules
 from flags.values.checks import OFF, ON, checked_variants, keys_of, unknown_variant
 from flags.values.json_schema import check_values
 from flags.values.types import FlagType
@@ -41,6 +42,9 @@ def settled(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
         return kept
     if flag.type == FlagType.BOOLEAN:
         kept |= {name: "" for name, key in IMPLIED.items() if kept.get(name) == key}
+    if isinstance(kept.get("targeting_rules"), list):
+        is_boolean = flag.type == FlagType.BOOLEAN
+        kept["targeting_rules"] = settled_rules(kept["targeting_rules"], flag.targeting_rules, is_boolean=is_boolean)
     if "variants" in kept:
         try:
             rules.variants(kept["variants"])

@@ -27,6 +27,7 @@ from flags.evaluation.reasons import (
     Rule,
     RuleResult,
     Unit,
+    in_bucket,
     name_of_unit,
     rollout_unit,
     word,
@@ -34,7 +35,9 @@ from flags.evaluation.reasons import (
 from flags.evaluation.rollout import BUCKETS, HASH_VERSION, bucketing, hash_version
 from flags.evaluation.wants import Wants, missing, unmet
 from flags.targeting.attributes import Attributes
-from flags.targeting.rules import TargetingRule, unit_bytes
+from flags.targeting.rule_rollouts import RuleRollout, unit_bytes
+from flags.targeting.rules import TargetingRule
+from flags.targeting.weights import variant_in
 from flags.values.served import Served, sentence_on, served
 from flags.values.types import FlagType
 from flags.values.variants import BY_ENABLED, Variant
@@ -315,10 +318,19 @@ def _targeting(given: _Input) -> RuleResult:
             return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {word(bool(rule.enabled))}.", rule.id
         unit = rule.rollout.unit(*context)
         if unit:
-            what = name_of_unit(unit, rule.rollout.by, rule.rollout.level)
-            enabled, detail = _in_bucket(definition, unit, rule.rollout.threshold, what)
-            return enabled, f"The targeting rule {rule.id!r} matches: {detail}", rule.id
+            return _by_rollout(definition, rule.id, rule.rollout, unit)
     return None, f"None of the targeting rules matches ({len(rules)})."
+
+
+def _by_rollout(definition: Definition, rule_id: str, rollout: RuleRollout, unit: str) -> RuleResult:
+    """Decide by the rollout of a targeting rule. Raises UnknownHashVersion."""
+    number = rollout.bucketing(definition.salt, definition.key, definition.hash_version).bucket(unit_bytes(unit))
+    what, matches = name_of_unit(unit, rollout.by, rollout.level), f"The targeting rule {rule_id!r} matches:"
+    if definition.type == FlagType.BOOLEAN:
+        enabled, detail = in_bucket(number, rollout.threshold, what)
+        return enabled, f"{matches} {detail}", rule_id
+    variant = variant_in(rollout.ranges, number)
+    return True, f"{matches} {what} is in bucket {number} of {BUCKETS}, of {variant!r}.", rule_id, variant
 
 
 def _is_locked(given: _Input) -> bool:
@@ -356,15 +368,8 @@ def _rollout(given: _Input) -> RuleResult:
     unit = rollout_unit(
         definition.key, definition.unit, definition.level, given.context.targeting_key, given.organization.keys
     )
-    return _in_bucket(definition, unit, definition.threshold, name_of_unit(unit, definition.unit, definition.level))
-
-
-def _in_bucket(definition: Definition, unit: str, threshold: int, what: str) -> tuple[bool, str]:
-    """Say whether the bucket of a unit is below the threshold. Raises UnknownHashVersion."""
     number = bucketing(definition.salt, definition.key, definition.hash_version).bucket(unit_bytes(unit))
-    enabled = number < threshold
-    where = "inside" if enabled else "outside"
-    return enabled, f"{what} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."
+    return in_bucket(number, definition.threshold, name_of_unit(unit, definition.unit, definition.level))
 
 
 RULES = (

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from flags.errors import TargetingKeyMissing
+from flags.evaluation.rollout import BUCKETS
 
 
 class Unit(StrEnum):
@@ -109,3 +110,10 @@ def rollout_unit(key: str, by: Unit, level: int | None, targeting_key: str | Non
     if not keys:
         raise TargetingKeyMissing(f"The rollout of the flag {key!r} needs an organization, and the request names none.")
     return keys[-1] if level is None or level >= len(keys) else keys[level]
+
+
+def in_bucket(number: int, threshold: int, what: str) -> tuple[bool, str]:
+    """Say whether a bucket is below the threshold of a rollout, and that in a sentence about the unit `what`."""
+    where = "inside" if number < threshold else "outside"
+    sentence = f"{what} is in bucket {number} of {BUCKETS}, {where} the rollout of {threshold / 1000:g} %."
+    return number < threshold, sentence

@@ -11,7 +11,8 @@ from typing import Any
 
 from flags.moving.issues import Issue, NotExportable
 from flags.targeting.attributes import TARGETING_KEY
-from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment, Place
+from flags.targeting.places import Place
+from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment
 
 Logic = bool | dict[str, Any]
 """An expression; true and false where the organization alone decides."""

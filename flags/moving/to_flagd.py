@@ -21,7 +21,8 @@ from flags.moving import json_logic
 from flags.moving.issues import Issue, NotExportable, Remark
 from flags.moving.json_logic import Logic
 from flags.targeting.attributes import TARGETING_KEY
-from flags.targeting.rules import ANCESTOR, ORGANIZATION, RuleRollout, TargetingRule, unit_bytes
+from flags.targeting.rule_rollouts import ANCESTOR, ORGANIZATION, RuleRollout, unit_bytes
+from flags.targeting.rules import TargetingRule
 from flags.values.served import Served, served
 from flags.values.types import FlagType
 

@@ -16,6 +16,7 @@ from flags.serving.compiled_rules import (
     CompiledRollout,
     CompiledRule,
     CompiledRules,
+    CompiledWeights,
     FixedRules,
     OrganizationRolloutRules,
     PrerequisiteRules,
@@ -187,23 +188,28 @@ class CompiledFlag:
             ]
         return self._targeting
 
-    def _outcome(self, rule: TargetingRule) -> Resolution | CompiledRollout:
+    def _outcome(self, rule: TargetingRule) -> Resolution | CompiledRollout | CompiledWeights:
         """What a targeting rule says."""
         key = self.definition.key
         if rule.rollout is None:
             enabled = bool(rule.enabled) or self.definition.type != FlagType.BOOLEAN
             return self._by_targeting_rule(rule, enabled=enabled)
-        on, off = (self._by_targeting_rule(rule, enabled=enabled) for enabled in (True, False))
         try:
-            counted = bucketing(self.definition.salt, key, self.definition.hash_version)
+            counted = rule.rollout.bucketing(self.definition.salt, key, self.definition.hash_version)
         except UnknownHashVersion as error:
             failed = FailedResolution(key, UnknownHashVersion, str(error))
             return CompiledRollout(rule.rollout, lambda _: 0, b"", 0, failed, failed)
+        if self.definition.type != FlagType.BOOLEAN:
+            limits = [counted.limit(end) for _, end in rule.rollout.ranges]
+            by_key = {one: self._by_targeting_rule(rule, enabled=True, key=one) for one, _ in rule.rollout.ranges}
+            found = [by_key[one] for one, _ in rule.rollout.ranges]
+            return CompiledWeights(rule.rollout, counted.hash, counted.prefix, limits, found)
+        on, off = (self._by_targeting_rule(rule, enabled=enabled) for enabled in (True, False))
         limit = counted.limit(rule.rollout.threshold)
         return CompiledRollout(rule.rollout, counted.hash, counted.prefix, limit, on, off)
 
-    def _by_targeting_rule(self, rule: TargetingRule, *, enabled: bool) -> Resolution:
-        serves = served(self.definition, enabled=enabled, key=rule.variant)
+    def _by_targeting_rule(self, rule: TargetingRule, *, enabled: bool, key: str = "") -> Resolution:
+        serves = served(self.definition, enabled=enabled, key=key or rule.variant)
         return Resolution.by_rule(self.definition, Rule.TARGETING, serves, enabled=enabled, rule_id=rule.id)
 
     def _compile_others(self, own: Own) -> CompiledRules:

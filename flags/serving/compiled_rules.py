@@ -7,6 +7,7 @@ targeting key in that organization. `key_bytes` is the targeting key in UTF-8; b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from flags.evaluation.wants import Want
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import FailedResolution, Resolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
-from flags.targeting.rules import ClauseTest, RuleRollout, unit_bytes
+from flags.targeting.rule_rollouts import RuleRollout, unit_bytes
+from flags.targeting.rules import ClauseTest
 from flagsite.core.errors import FlagsiteError
 
 
@@ -120,7 +122,22 @@ class CompiledRollout:
         return self.inside if self.hash(self.prefix + unit_bytes(unit)) < self.limit else self.outside
 
 
-CompiledRule = tuple[Sequence[ClauseTest], Resolution | CompiledRollout]
+@dataclass(slots=True, eq=False)
+class CompiledWeights:
+    """The rollout by weight of a targeting rule: below each limit, on the scale of the hash, another resolution."""
+
+    rollout: RuleRollout
+    hash: Callable[[bytes], int]
+    prefix: bytes
+    limits: Sequence[int]
+    resolutions: Sequence[Resolution]
+
+    def decide(self, unit: str) -> Resolution:
+        """The resolution of the bucket of a unit."""
+        return self.resolutions[bisect_right(self.limits, self.hash(self.prefix + unit_bytes(unit)))]
+
+
+CompiledRule = tuple[Sequence[ClauseTest], Resolution | CompiledRollout | CompiledWeights]
 """A targeting rule: the tests of its clauses, and what it says."""
 
 

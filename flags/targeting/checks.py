@@ -10,10 +10,15 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from flags.evaluation.hashes import HASHES
+from flags.evaluation.rollout import BUCKETS
 from flags.targeting.attributes import OF_ORGANIZATION, TARGETING_KEY, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
-from flags.targeting.rules import ANCESTOR, IN_SEGMENT, IN_SUBTREE, LEVEL, OF_THE_TREE
+from flags.targeting.rule_rollouts import ANCESTOR
+from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL, OF_THE_TREE
+from flags.targeting.weights import ranges_as_json, ranges_in
 from flags.values.checks import check_variant_key
+from flags.values.variants import MOST_VARIANTS
 from orgs.attributes.attribute_rules import NAME
 
 MAX_RULES, MAX_CLAUSES, MAX_VALUES = 50, 20, 1_000
@@ -23,6 +28,8 @@ RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """Characters that PostgreSQL or UTF-8 cannot store."""
 MEMBERS_OF_RULE = frozenset({"id", "description", "clauses", "serve"})
+MEMBERS_OF_ROLLOUT = frozenset({"rollout", "by", "level", "salt", "hashVersion", "ranges"})
+MAX_SALT, MAX_RANGES = 400, 10_000
 MEMBERS_OF_CLAUSE = frozenset({"attribute", "op", "values", "negate", "ignoreCase"})
 VARIANTS = ("on", "off")
 ALL = 100
@@ -172,23 +179,57 @@ def _serve(value: Any) -> dict[str, Any]:
         raise _Wrong('It needs `serve`: {"variant": "on"}, or {"rollout": {"on": 70, "off": 30}}.')
     if "variant" in value:
         _check_members(value, frozenset({"variant"}), "`serve` with a variant")
-        try:
-            check_variant_key(value["variant"])
-        except ValidationError as error:
-            raise _Wrong(" ".join(error.messages)) from error
+        _check_variant(value["variant"])
         return {"variant": value["variant"]}
-    _check_members(value, frozenset({"rollout", "by", "level"}), "`serve` with a rollout")
-    return {"rollout": _weights(value["rollout"]), **_unit(value)}
+    _check_members(value, MEMBERS_OF_ROLLOUT, "`serve` with a rollout")
+    return {"rollout": _weights(value["rollout"]), **_unit(value), **_buckets(value)}
+
+
+def checked_rollout(value: Any) -> dict[str, Any]:
+    """Return the rollout of a definition in the form in which it keeps it. Raises ValidationError."""
+    try:
+        _check_members(value, MEMBERS_OF_ROLLOUT - {"rollout"} | {"weights"}, "A rollout")
+        return {"weights": _weights(value.get("weights")), **_unit(value), **_buckets(value)}
+    except _Wrong as error:
+        raise ValidationError(str(error)) from error
+
+
+def _buckets(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what says how buckets are counted and shared out: only the members that are there."""
+    salt, version, ranges = (value.get(name) for name in ("salt", "hashVersion", "ranges"))
+    if salt is not None and not (isinstance(salt, str) and len(salt) <= MAX_SALT and not UNWRITABLE.search(salt)):
+        raise _Wrong(f"`salt` is not a text of at most {MAX_SALT} characters.")
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version not in HASHES):
+        raise _Wrong(f"`hashVersion` is unknown. The known versions are: {', '.join(map(str, HASHES))}.")
+    found = None if ranges is None else ranges_in(ranges)
+    if ranges is not None and (found is None or len(found) > MAX_RANGES):
+        raise _Wrong(
+            '`ranges` is not a list such as [{"variant": "blue", "below": 70000}, {"variant": "red", "below": 100000}],'
+            f" with ends that go up to {BUCKETS}, and at most {MAX_RANGES} entries."
+        )
+    members = {"salt": salt, "hashVersion": version, "ranges": ranges_as_json(found) if found else None}
+    return {name: member for name, member in members.items() if member is not None}
 
 
 def _weights(value: Any) -> dict[str, int | float]:
-    if not isinstance(value, Mapping) or not value or not set(value) <= set(VARIANTS):
-        raise _Wrong(f"`rollout` needs a weight for each variant. The variants are: {', '.join(VARIANTS)}.")
+    if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_VARIANTS:
+        raise _Wrong(f"A rollout needs an object with the weights of 1 to {MOST_VARIANTS} variants.")
+    for key in value:
+        _check_variant(key)
     if not all(_is_weight(weight) for weight in value.values()):
         raise _Wrong(f"A weight is not a number from 0 to {ALL} with at most three decimals.")
     if sum(Decimal(str(weight)) for weight in value.values()) != ALL:
         raise _Wrong(f"The weights of `rollout` do not add up to {ALL}.")
-    return {variant: value.get(variant, 0) for variant in VARIANTS}
+    weights = {key: int(weight) if weight == int(weight) else weight for key, weight in value.items()}
+    is_boolean = set(value) <= set(VARIANTS)
+    return {variant: weights.get(variant, 0) for variant in VARIANTS} if is_boolean else weights
+
+
+def _check_variant(key: Any) -> None:
+    try:
+        check_variant_key(key)
+    except ValidationError as error:
+        raise _Wrong(" ".join(error.messages)) from error
 
 
 def _is_weight(value: Any) -> bool:

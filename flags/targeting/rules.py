@@ -13,19 +13,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flags.evaluation.rollout import BUCKETS
 from flags.targeting.attributes import TARGETING_KEY, Attributes, getter, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
 from flags.targeting.places import Place
+from flags.targeting.rule_rollouts import ORGANIZATION, RuleRollout, rollout_of
 
 IN_SUBTREE, LEVEL = "inSubtree", "level"
 IN_SEGMENT = "inSegment"
 """The operator that asks for segments instead of an attribute."""
 OF_THE_TREE = frozenset({IN_SUBTREE, LEVEL})
 """The operators that ask for the place of the organization instead of an attribute."""
-ORGANIZATION, ANCESTOR = "organization", "ancestor"
-"""What a rollout can count beside the targeting key and attributes."""
-BUCKETS_OF_ONE_PER_CENT = BUCKETS // 100
 ClauseTest = Callable[[Attributes, str, Place], bool]
 
 
@@ -231,53 +228,6 @@ class EvaluatedSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleRollout:
-    """A rule that turns the flag on for a part of those that it matches: for the buckets below `threshold`.
-
-    `by` is `targetingKey`, `organization`, `ancestor` (at a `level`), or the name of an attribute.
-    """
-
-    threshold: int
-    by: str = TARGETING_KEY
-    level: int | None = None
-
-    @property
-    def reads(self) -> str:
-        """The attribute of the context that the rollout reads. Empty if it reads none, or the targeting key."""
-        return "" if self.is_of_place or self.by == TARGETING_KEY else self.by
-
-    @property
-    def own_name(self) -> str:
-        """The name of the organization's attribute that the rollout counts. Empty if it counts something else."""
-        return name_of_organization(self.by)
-
-    @property
-    def is_of_place(self) -> bool:
-        """Whether it counts organizations, or an attribute of theirs: all users of one organization are one unit."""
-        return self.by in (ORGANIZATION, ANCESTOR) or bool(self.own_name)
-
-    def unit(self, attributes: Attributes, targeting_key: str, place: Place) -> str:
-        """Return the unit that is counted; empty if there is none, so that the rule does not match."""
-        if self.by == TARGETING_KEY:
-            return targeting_key
-        if self.by in (ORGANIZATION, ANCESTOR):
-            keys = place.keys
-            if not keys:
-                return ""
-            return keys[-1] if self.level is None or self.level >= len(keys) else keys[self.level]
-        if self.own_name:
-            return unit_of(place.attributes.get(self.own_name))
-        return unit_of(getter(self.by)(attributes))
-
-
-def unit_of(value: Any) -> str:
-    """Return a value of an attribute as a unit of a rollout: a text, or a whole number in digits; else nothing."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
-
-
-@dataclass(frozen=True, slots=True)
 class TargetingRule:
     """One rule: for whom it counts, and what it says: on, off, a variant, or a rollout (then `enabled` is None).
 
@@ -323,11 +273,6 @@ class TargetingRule:
         return all(clause.test({}, "", place) for clause in self.clauses if not clause.depends_on_user)
 
 
-def unit_bytes(unit: str) -> bytes:
-    """Return a unit in UTF-8, for the hash. Clients cut texts between the two halves of an emoji, which stay halves."""
-    return unit.encode(errors="surrogatepass")
-
-
 def rules_of(content: Any) -> tuple[TargetingRule, ...]:
     """Read the rules in the JSON of a definition. Nothing is raised: what cannot be read matches nobody."""
     found = (_rule(each) for each in content) if isinstance(content, list) else ()
@@ -354,13 +299,8 @@ def _rule(content: Any) -> TargetingRule | None:
     if "variant" in serve:
         return TargetingRule(rule_id, made, serve["variant"] == "on", variant=str(serve["variant"]))
     weights = serve.get("rollout")
-    weight = weights.get("on", 0) if isinstance(weights, Mapping) else None
-    if not isinstance(weight, int | float):
-        return None
-    threshold = round(weight * BUCKETS_OF_ONE_PER_CENT)
-    return TargetingRule(
-        rule_id, made, None, RuleRollout(threshold, serve.get("by", TARGETING_KEY), serve.get("level"))
-    )
+    rollout = rollout_of(weights, serve) if isinstance(weights, Mapping) else None
+    return None if rollout is None else TargetingRule(rule_id, made, None, rollout)
 
 
 def segment_rules_of(content: Any) -> tuple[SegmentRule, ...]:

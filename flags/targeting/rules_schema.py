@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flags.evaluation.hashes import HASHES
+from flags.evaluation.rollout import BUCKETS
 from flags.targeting.checks import (
     ALL,
     KNOWN_OPERATORS,
@@ -11,13 +13,15 @@ from flags.targeting.checks import (
     MAX_CLAUSES,
     MAX_DESCRIPTION,
     MAX_LEVEL,
+    MAX_RANGES,
     MAX_RULES,
+    MAX_SALT,
     MAX_TEXT,
     MAX_VALUES,
     RULE_ID,
-    VARIANTS,
 )
 from flags.values.checks import VARIANT_KEY_PATTERN
+from flags.values.variants import MOST_VARIANTS
 
 _VALUE = {"oneOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}, {"type": "boolean"}]}
 _CLAUSE = {
@@ -33,6 +37,15 @@ _CLAUSE = {
     },
 }
 _WEIGHT = {"type": "number", "minimum": 0, "maximum": ALL, "multipleOf": 0.001}
+_RANGE = {
+    "type": "object",
+    "required": ["variant", "below"],
+    "additionalProperties": False,
+    "properties": {
+        "variant": {"type": "string", "pattern": f"^{VARIANT_KEY_PATTERN}$"},
+        "below": {"type": "integer", "minimum": 1, "maximum": BUCKETS},
+    },
+}
 _SERVE = {
     "oneOf": [
         {
@@ -48,11 +61,16 @@ _SERVE = {
             "properties": {
                 "rollout": {
                     "type": "object",
-                    "additionalProperties": False,
-                    "properties": dict.fromkeys(VARIANTS, _WEIGHT),
+                    "minProperties": 1,
+                    "additionalProperties": _WEIGHT,
+                    "propertyNames": {"pattern": f"^{VARIANT_KEY_PATTERN}$"},
+                    "maxProperties": MOST_VARIANTS,
                 },
                 "by": {"type": "string", "minLength": 1, "maxLength": MAX_ATTRIBUTE},
                 "level": {"type": "integer", "minimum": 0, "maximum": MAX_LEVEL},
+                "salt": {"type": "string", "maxLength": MAX_SALT},
+                "hashVersion": {"type": "integer", "minimum": min(HASHES), "maximum": max(HASHES)},
+                "ranges": {"type": "array", "items": _RANGE, "minItems": 1, "maxItems": MAX_RANGES},
             },
         },
     ]

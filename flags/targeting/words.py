@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flags.targeting.rules import ANCESTOR, IN_SEGMENT, IN_SUBTREE, LEVEL, ORGANIZATION
+from flags.targeting.rule_rollouts import ANCESTOR, ORGANIZATION
+from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL
 
 MOST_VALUES = 5
 """The values of a clause that are shown; of more, the rest is counted."""
@@ -67,4 +68,7 @@ def _served(serve: Mapping[str, Any]) -> str:
         return str(serve["variant"])
     by = serve["by"]
     unit = f"ancestors at level {serve['level']}" if by == ANCESTOR else UNITS.get(by, f"values of {by}")
-    return f"on for {serve['rollout']['on']:g} % of {unit}"
+    weights = serve["rollout"]
+    if set(weights) == {"on", "off"}:
+        return f"on for {weights['on']:g} % of {unit}"
+    return f"{', '.join(f'{key} for {weight:g} %' for key, weight in sorted(weights.items()))} of {unit}"

@@ -14,8 +14,10 @@ from flags.evaluation.wants import Want
 from flags.serving.held_attributes import InternedAttributes
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import InternedStates
-from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule
+from flags.targeting.rule_rollouts import RuleRollout
+from flags.targeting.rules import Clause, EvaluatedSegment, SegmentRule, TargetingRule
 from flags.targeting.segments import Segments
+from flags.targeting.weights import first_ranges
 from flags.values.types import FlagType
 from flags.values.variants import Variant
 
@@ -103,7 +105,10 @@ def targeting_rules(draw: st.DrawFn) -> TargetingRule:
         return TargetingRule(rule_id, own, draw(st.booleans()), variant=draw(st.sampled_from(VARIANTS)))
     by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere", "org.plan", "org.seats"]))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
-    return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level))
+    first, second = sorted((draw(PERCENT), draw(PERCENT)))
+    sizes = dict(zip(VARIANTS[:3], (first, second - first, 100_000 - second), strict=True))
+    salt, version = draw(st.sampled_from([None, "other"])), draw(st.sampled_from([None, None, 4, 99]))
+    return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level, first_ranges(sizes), salt, version))
 
 
 wants = st.sampled_from(

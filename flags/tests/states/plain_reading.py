@@ -11,7 +11,8 @@ from typing import Any
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
 from flags.evaluation.hashes import HASHES
 from flags.evaluation.rollout import bucketing
-from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, TargetingRule
+from flags.targeting.rule_rollouts import RuleRollout
+from flags.targeting.rules import Clause, EvaluatedSegment, TargetingRule
 
 RULES = (
     "archived", "killed", "prerequisite", "environment", "whitelist", "targeting", "organization", "default", "rollout",
@@ -65,7 +66,11 @@ def serves(
     state = place.states.get(definition.id)
     wanted: str | int = ""
     if rule == "targeting":
-        wanted = _first_match(definition, place, context).variant
+        match = _first_match(definition, place, context)
+        wanted = match.variant
+        if match.rollout is not None:
+            table = [key for (key, end), start in _with_starts(match.rollout) for _ in range(start, end)]
+            wanted = table[_bucket_of(definition, match.rollout, place, context)]
     elif state is not None:
         wanted = state.variant
         if type(state.custom) in OF_TYPE[definition.type]:
@@ -113,10 +118,21 @@ def _says_a_targeting_rule(flag: Definition, place: OrganizationContext, context
             return rule.enabled or flag.type != "boolean"
         unit = _unit(rule.rollout, place, context)
         if unit:
-            if flag.hash_version not in HASHES:
-                raise Untold
-            return bucketing(flag.salt, flag.key, flag.hash_version).bucket(unit.encode()) < rule.rollout.threshold
+            number = _bucket_of(flag, rule.rollout, place, context)
+            return flag.type != "boolean" or number < rule.rollout.threshold
     return None
+
+
+def _with_starts(rollout: RuleRollout) -> list[tuple[tuple[str, int], int]]:
+    return list(zip(rollout.ranges, [0, *(end for _, end in rollout.ranges)], strict=False))
+
+
+def _bucket_of(flag: Definition, rollout: RuleRollout, place: OrganizationContext, context: EvaluationContext) -> int:
+    version = flag.hash_version if rollout.hash_version is None else rollout.hash_version
+    if version not in HASHES:
+        raise Untold
+    salt = flag.salt if rollout.salt is None else rollout.salt
+    return bucketing(salt, flag.key, version).bucket(_unit(rollout, place, context).encode())
 
 
 def _is_in(segment: EvaluatedSegment, place: OrganizationContext, context: EvaluationContext) -> bool:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from flags.targeting.operators import OPERATORS
 from flags.targeting.places import NOWHERE, PlaceOf
-from flags.targeting.rules import Clause, RuleRollout, TargetingRule, rules_of
+from flags.targeting.rule_rollouts import RuleRollout
+from flags.targeting.rules import Clause, TargetingRule, rules_of
 from flags.targeting.versions import version_of
 
 TEXT = st.text("a1.-:/T\ud83dü", max_size=8)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.targeting.places import NOWHERE, PlaceOf
-from flags.targeting.rules import Clause, EvaluatedSegment, RuleRollout, SegmentRule, TargetingRule, segment_rules_of
+from flags.targeting.rule_rollouts import RuleRollout
+from flags.targeting.rules import Clause, EvaluatedSegment, SegmentRule, TargetingRule, segment_rules_of
 from flags.targeting.segments import Segments, keys_named_in
 from flags.targeting.traces import lines_of, traces_of
 from flags.tests.evaluation.evaluating import ATTRIBUTES, USERS, clauses, segments
