@@ -11,7 +11,8 @@ from django.core.exceptions import ValidationError
 from flags.definitions import typed_definitions
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
-from flags.errors import InvalidDefinition, InvalidSchedule
+from flags.errors import InvalidDefinition, InvalidSchedule, UnknownSegment
+from flags.segments.uses import check_named
 from flags.states.choices import Choice
 from flags.states.setting_rules import Below
 from flags.values.checks import canonical_json
@@ -50,11 +51,12 @@ def check(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_together(flag: Flag, wanted: Mapping[str, Any]) -> None:
-    """Check that a definition has the variants for which a scheduled change asks. Raises InvalidSchedule."""
+    """Check that the variants and segments exist for which a scheduled change asks. Raises InvalidSchedule."""
     values = values_of(wanted)
     try:
         typed_definitions.check_change(flag, {n: v for n, v in values.items() if n in typed_definitions.DEPENDENT})
-    except InvalidDefinition as error:
+        check_named(values.get("targeting_rules", ()))
+    except (InvalidDefinition, UnknownSegment) as error:
         raise InvalidSchedule(error.detail) from error
 
 

@@ -52,6 +52,7 @@ PLAN_EXAMPLE = {
 USES_EXAMPLE = {
     "flags": [{"name": names.FLAG, "archived": False, "through": []}],
     "segments": [],
+    "schedules": [],
 }
 RULES = "Rules of clauses, as in targeting rules, without `serve`. Whoever one of them matches is in the segment."
 INCLUDED = "Targeting keys that are in the segment, whatever else says. They beat `excluded`."
@@ -201,3 +202,7 @@ class SegmentUsesSerializer(serializers.Serializer[Uses]):
 
     flags = UsingFlagSerializer(many=True, help_text="Archived flags are among them, since they can come back.")
     segments = UsingSegmentSerializer(many=True)
+    schedules = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text="The ids of the scheduled changes that wait, and whose new rules ask for the segment.",
+    )

@@ -124,7 +124,7 @@ def delete(*, key: str, by: str, reason: str = "", expected: Collection[str] = A
     with transaction.atomic():
         segment = _lock_segment(key, expected)
         uses = uses_of(key)
-        if uses.flags or uses.segments:
+        if uses.in_words:
             raise _needed(key, uses)
         Segment.objects.filter(pk=segment.pk).delete()
         audit_log.record(
@@ -143,6 +143,7 @@ def _needed(key: str, uses: Uses) -> SegmentNeeded:
     """Return the error that names those which use a segment themselves."""
     error = SegmentNeeded(f"Rules of {uses.in_words} ask for the segment {key}. Remove it from these rules first.")
     error.members["flags"] = [flag.key for flag in uses.flags if not flag.through]
+    error.members["schedules"] = list(uses.schedules)
     error.members["segments"] = [other.key for other in uses.segments if not other.through]
     return error
 

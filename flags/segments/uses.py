@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.db import connection
 
 from flags.definitions.chains import find_circle, levels, reversed_edges
@@ -43,10 +44,14 @@ class UsingSegment:
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """The flags and the segments that use a segment. Archived flags are among them, since they can come back."""
+    """The flags and the segments that use a segment. Archived flags are among them, since they can come back.
+
+    `schedules` has the ids of the open scheduled changes whose new rules ask for the segment.
+    """
 
     flags: Sequence[UsingFlag]
     segments: Sequence[UsingSegment]
+    schedules: Sequence[int] = ()
 
     @property
     def live_flags(self) -> list[str]:
@@ -58,6 +63,7 @@ class Uses:
         """Name those that use it themselves: "the flags a and b and the segment c"."""
         named = [f"the flag {flag.key}" for flag in self.flags if not flag.through]
         named += [f"the segment {segment.key}" for segment in self.segments if not segment.through]
+        named += [f"the scheduled change {number}" for number in self.schedules]
         return " and ".join([", ".join(named[:-1]), named[-1]] if named[1:] else named)
 
 
@@ -78,7 +84,13 @@ def uses_of(key: str) -> Uses:
     for name, archived, named in using_flags(through):
         nearest = min((one for one in named if one in through), key=lambda one: (_distance(one, key, through), one))
         flags.append(UsingFlag(name, archived, () if nearest == key else (nearest, *through[nearest])))
-    return Uses(flags, [UsingSegment(one, path) for one, path in sorted(through.items()) if one != key])
+    segments = [UsingSegment(one, path) for one, path in sorted(through.items()) if one != key]
+    return Uses(flags, segments, _using_schedules(key))
+
+
+def _using_schedules(key: str) -> list[int]:
+    waiting = apps.get_model("flags", "FlagSchedule").objects.open().filter(wanted__has_key="rules").order_by("pk")
+    return [pk for pk, wanted in waiting.values_list("pk", "wanted") if key in keys_named_in(wanted["rules"])]
 
 
 def _distance(one: str, key: str, through: Mapping[str, Sequence[str]]) -> int:

@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 
 from flags.definitions.models import Flag
 from flags.schedules.models import FlagSchedule
+from flags.segments.models import Segment
 from flagsite.core.ids import id_in
 from jobs.engine.models import Job
 from jobs.templatetags.job_formats import work
@@ -62,6 +63,7 @@ def results(request: HttpRequest, term: str) -> list[Found]:
         *_pages(request, term),
         *_organizations(request, term),
         *_flags(request, term),
+        *_segments(request, term),
         *_jobs(request, term),
         *_schedules(request, term),
         *_people(request, term),
@@ -84,6 +86,11 @@ def _organizations(request: HttpRequest, term: str) -> list[Found]:
 
 def _flags(request: HttpRequest, term: str) -> list[Found]:
     return [Found(flag.key, f"Flag. {flag.description}", _page_of(flag)) for flag in _matching(request, Flag, term)]
+
+
+def _segments(request: HttpRequest, term: str) -> list[Found]:
+    found = _matching(request, Segment, term)
+    return [Found(one.key, f"Segment. {one.description}", _page_of(one)) for one in found]
 
 
 def _jobs(request: HttpRequest, term: str) -> list[Found]:

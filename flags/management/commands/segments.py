@@ -57,6 +57,7 @@ class Command(OperatorCommand):
                 output.append(f"  used by the flag {user.key}{_through(user.through)}")
             for one in uses.segments:
                 output.append(f"  used by the segment {one.key}{_through(one.through)}")
+            output += [f"  used by the scheduled change {number}" for number in uses.schedules]
         return Answer({"results": documents, "more": False}, output)
 
 

@@ -184,6 +184,30 @@ def test_a_segment_in_use_is_not_deleted_and_the_answer_says_where(api: Api) -> 
     assert AuditEntry.objects.get(action="segment.delete").details["after"] is None
 
 
+def test_a_scheduled_change_of_rules_needs_its_segments_and_keeps_them(api: Api) -> None:
+    created(api, "a")
+    definitions.create(key="f", values={}, by="user:olga")
+
+    def schedule(*keys: str) -> Any:
+        wanted = {"rules": [asking(*keys) | {"serve": {"variant": "on"}}]}
+        return api.post(
+            "/v1/schedules", {"featureFlagName": "f", "apply": wanted, "scheduledAt": "2032-01-01T00:00:00Z"}
+        )
+
+    refused = schedule("gone")
+    assert (refused.status_code, kind_of(refused)) == (400, "invalid-schedule"), refused.content
+    assert "There is no segment 'gone'." in refused.json()["detail"]
+    planned = schedule("a")
+    assert planned.status_code == 201, planned.content
+    number = planned.json()["schedules"][0]["id"]
+    assert api.get(f"{BASE}/a/uses").json()["schedules"] == [number]
+    refused = api.delete(f"{BASE}/a")
+    assert (kind_of(refused), refused.json()["schedules"]) == ("segment-needed", [number])
+    assert f"the scheduled change {number}" in refused.json()["detail"]
+    assert api.post(f"/v1/schedules/{number}/cancel").status_code == 200
+    assert api.delete(f"{BASE}/a").status_code == 200
+
+
 def test_the_uses_name_flags_and_segments_also_through_others(api: Api) -> None:
     created(api, "a")
     created(api, "b", rules=[asking("a")])
@@ -199,6 +223,7 @@ def test_the_uses_name_flags_and_segments_also_through_others(api: Api) -> None:
             {"name": "other", "archived": True, "through": ["c", "b"]},
         ],
         "segments": [{"key": "b", "through": []}, {"key": "c", "through": ["b"]}],
+        "schedules": [],
     }
     assert api.get(f"{BASE}/c/uses").json()["segments"] == []
 

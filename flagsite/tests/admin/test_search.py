@@ -9,6 +9,7 @@ from django.test import Client
 
 from conftest import Cast
 from flags.definitions import service
+from flags.segments.models import Segment
 from flags.states.set_flag import set_flag
 from jobs.engine.models import Job
 from jobs.tests.engine_steps import waiting
@@ -36,10 +37,12 @@ def test_organizations_flags_jobs_people_keys_and_pages_are_found(cast: Cast) ->
     job = waiting(organization_id=cast.oslo.pk)
     olga = person("operator", name="olga-of-oslo")
     key, _ = access_keys.create(name="oslo nightly")
+    segment = Segment.objects.create(key="oslo-testers")
     client = signed_in("admin")
     assert found(client, "oslo") == {
         of(cast.oslo),
         f"/admin/flags/flag/{flag.pk}/change/",
+        f"/admin/flags/segment/{segment.pk}/change/",
         f"/admin/auth/user/{olga.pk}/change/",
         f"/admin/orgs/accesskey/?q={key.prefix}",
     }
