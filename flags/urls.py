@@ -8,7 +8,7 @@ from flags.definitions.api import Definitions, OneDefinition, PlanOfDefinition
 from flags.evaluation.api import Check, Explain
 from flags.insights.api import AdoptionOfFlag
 from flags.manifest.api import Manifest, ManifestFlags, OneManifestFlag
-from flags.moving.api import FlagdFile, FlagFile, PlanOfFlagFile
+from flags.moving.api import FlagdFile, FlagFile, FlagImports, PlanOfFlagFile, PlanOfFlagImport
 from flags.schedules.api import CancelSchedule, OneSchedule, PlanOfSchedule, RetrySchedule, Schedules
 from flags.segments.api import OneSegment, PlanOfSegment, SegmentList, UsesOfSegment
 from flags.serving.operator_invalidation_api import InvalidateCache
@@ -35,6 +35,8 @@ urlpatterns = [
     path("v1/segments/<str:key>", OneSegment.as_view(), name="segment"),
     path("v1/segments/<str:key>/plan", PlanOfSegment.as_view(), name="plan-of-segment"),
     path("v1/segments/<str:key>/uses", UsesOfSegment.as_view(), name="uses-of-segment"),
+    path("v1/flag-imports", FlagImports.as_view(), name="flag-imports"),
+    path("v1/flag-imports/plan", PlanOfFlagImport.as_view(), name="plan-of-flag-import"),
     path("openfeature/v0/manifest", Manifest.as_view(), name="manifest"),
     path("openfeature/v0/manifest/flags", ManifestFlags.as_view(), name="manifest-flags"),
     path("openfeature/v0/manifest/flags/<str:key>", OneManifestFlag.as_view(), name="manifest-flag"),

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from flags.definitions import service
 from flags.definitions.who_may_define import check_may_define
 from flags.moving import flag_file, to_flagd, writing
+from flags.moving.reading import Reading, Source, read_foreign_file
 from flags.moving.serializers import (
     LONGEST_FILE,
     FlagdFileSerializer,
@@ -20,6 +21,8 @@ from flags.moving.serializers import (
     FlagFileOptions,
     FlagFilePlanOptions,
     FlagFileSerializer,
+    ForeignFileInput,
+    ImportedSerializer,
     WrittenSerializer,
 )
 from flags.moving.writing import Mode
@@ -156,6 +159,65 @@ class PlanOfFlagFile(TakesLongBodies):
         check_may_define(self.caller)
         entries = FlagFileInput.read(request)["flags"]
         return _answer(writing.plan(entries, options["mode"], by=self.caller.name))
+
+
+class FlagImports(TakesLongBodies):
+    """Imports of the flags of other products."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+    longest_body = LONGEST_FILE
+
+    @extend_schema(
+        operation_id="importFlags",
+        summary="Import the flags of another product",
+        request=ForeignFileInput,
+        parameters=[ETAG],
+        responses=ImportedSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Defines and changes flags as the file of another product says, all at once or nothing.
+
+        A flag that Flagsite cannot say exactly is left out, and `remarks` names it with a code.
+        """
+        check_may_define(self.caller)
+        reading = _foreign(request)
+        written = writing.write(reading.entries, Mode.MERGE, by=self.caller.name, reason=self.reason)
+        return _answer_of_import(written, reading)
+
+
+class PlanOfFlagImport(TakesLongBodies):
+    """The plan of an import."""
+
+    roles: ClassVar = {"POST": Role.EDITOR}
+    longest_body = LONGEST_FILE
+
+    @extend_schema(
+        operation_id="planFlagImport",
+        summary="Plan an import of the flags of another product",
+        request=ForeignFileInput,
+        parameters=[ETAG],
+        responses=ImportedSerializer,
+        tags=["definitions"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Which flags would be defined and changed, and which would be left out. Nothing is written."""
+        check_may_define(self.caller)
+        reading = _foreign(request)
+        return _answer_of_import(writing.plan(reading.entries, Mode.MERGE, by=self.caller.name), reading)
+
+
+def _foreign(request: Request) -> Reading:
+    values = ForeignFileInput.read(request)
+    return read_foreign_file(Source(values["source"]), values["file"], values.get("environment", ""))
+
+
+def _answer_of_import(written: writing.Written, reading: Reading) -> Response:
+    etag = f'"{flag_file.revision_of(flag_file.document())}"'
+    data = ImportedSerializer(written, context={"remarks": reading.remarks}).data
+    return Response(data, headers={"ETag": etag})
 
 
 def _answer(written: writing.Written) -> Response:

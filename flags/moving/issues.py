@@ -19,6 +19,14 @@ class Issue(StrEnum):
     UNIT = "unit"
     PREREQUISITE = "prerequisite"
     VALUE = "value"
+    WEIGHTS = "weights"
+    SEGMENT = "segment"
+    STRATEGY = "strategy"
+    STICKINESS = "stickiness"
+    NUMBERS = "numbers"
+    FALL_THROUGH = "fall-through"
+    TOO_LONG = "too-long"
+    FORM = "form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +36,11 @@ class Remark:
     flag: str
     issue: Issue
     detail: str
+    is_imported: bool = True
+    """Whether the flag is imported nevertheless."""
 
 
-class NotExportable(Exception):
+class NoEqual(Exception):
     """A part of a flag that the other side cannot say."""
 
     def __init__(self, issue: Issue, detail: str) -> None:

@@ -1,7 +1,7 @@
 """Clauses and segments as JSON Logic, with the operators that flagd adds to it.
 
 JSON Logic converts values, and its implementations do so differently. So each test here asks for the type first: the
-text "12" is not the number 12, and true is not 1, as in Flagsite. What JSON Logic cannot say raises NotExportable.
+text "12" is not the number 12, and true is not 1, as in Flagsite. What JSON Logic cannot say raises NoEqual.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from flags.moving.issues import Issue, NotExportable
+from flags.moving.issues import Issue, NoEqual
 from flags.targeting.attributes import TARGETING_KEY
 from flags.targeting.places import Place
 from flags.targeting.rules import IN_SEGMENT, Clause, EvaluatedSegment
@@ -59,7 +59,7 @@ def one_of(texts: Sequence[str]) -> Logic:
 
 
 def clause(asked: Clause, place: Place) -> Logic:
-    """Return a clause as an expression. Raises NotExportable.
+    """Return a clause as an expression. Raises NoEqual.
 
     Args:
         asked: the clause.
@@ -75,7 +75,7 @@ def clause(asked: Clause, place: Place) -> Logic:
     if asked.attribute == TARGETING_KEY:
         return _negated(asked, has_user(), True if asked.op == "exists" else _test_of(asked)(USER))
     if "." in asked.attribute or asked.attribute.startswith("$") or not asked.attribute:
-        raise NotExportable(Issue.ATTRIBUTE_NAME, f"The name of the attribute {asked.attribute!r} is a path in flagd.")
+        raise NoEqual(Issue.ATTRIBUTE_NAME, f"The name of the attribute {asked.attribute!r} is a path in flagd.")
     value = {"var": asked.attribute}
     exists: Logic = {"!==": [value, None]}
     if asked.op == "exists":
@@ -85,7 +85,7 @@ def clause(asked: Clause, place: Place) -> Logic:
 
 
 def segment(asked: EvaluatedSegment, place: Place) -> Logic:
-    """Return who is in a segment as an expression. Raises NotExportable."""
+    """Return who is in a segment as an expression. Raises NoEqual."""
     rules = either(both(clause(each, place) for each in rule.clauses) for rule in asked.rules)
     return either([one_of(asked.included), both([opposite(one_of(asked.excluded)), rules])])
 
@@ -100,9 +100,9 @@ def _negated(asked: Clause, exists: Logic, matches: Logic) -> Logic:
 def _test_of(asked: Clause) -> Callable[[dict[str, Any]], Logic]:
     """Return the function that makes the expression about a value, which may be any but an array or null."""
     if asked.ignore_case:
-        raise NotExportable(Issue.IGNORE_CASE, "flagd cannot ignore the case of texts.")
+        raise NoEqual(Issue.IGNORE_CASE, "flagd cannot ignore the case of texts.")
     if asked.op in NOT_SAID:
-        raise NotExportable(NOT_SAID[asked.op], f"flagd has no operator such as {asked.op!r}.")
+        raise NoEqual(NOT_SAID[asked.op], f"flagd has no operator such as {asked.op!r}.")
     values = asked.values
     if asked.op == "in":
         return lambda value: _is_one_of(value, values)
@@ -120,7 +120,7 @@ def _test_of(asked: Clause) -> Callable[[dict[str, Any]], Logic]:
         return lambda value: both([_is_text(value), either({name: [value, text]} for text in values)])
     if asked.op == "contains":
         return lambda value: both([_is_text(value), either({"in": [text, value]} for text in values)])
-    raise NotExportable(Issue.OPERATOR, f"flagd has no operator such as {asked.op!r}.")
+    raise NoEqual(Issue.OPERATOR, f"flagd has no operator such as {asked.op!r}.")
 
 
 def _is_one_of(value: dict[str, Any], values: Sequence[Any]) -> Logic:

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from flags.definitions.who_may_define import may_define
 from flags.moving import flag_file, to_flagd, words, writing
-from flags.moving.reading import read_flag_file, read_text
+from flags.moving.reading import Reading, Source, read_flag_file, read_foreign_file, read_text
 from flags.moving.serializers import LONGEST_FILE
 from flags.moving.writing import Action, Mode, Written
 from flagsite.core.admin.reason_form import reason_field
@@ -40,7 +40,12 @@ PLAN = "_plan"
 
 
 class FlagFileForm(forms.Form):
-    """A file, or the content of one whose plan was shown, and how it is written."""
+    """A file, or the content of one whose plan was shown, and how it is written.
+
+    `remarks` says what the file has that Flagsite cannot say exactly.
+    """
+
+    remarks: list[str] = []
 
     file = forms.FileField(
         required=False,
@@ -48,11 +53,21 @@ class FlagFileForm(forms.Form):
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".json,application/json"}),
     )
     content = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    source = forms.ChoiceField(
+        choices=[("", "Flagsite: a flag file"), *((source.value, source.value) for source in Source)], required=False,
+        label="Product that has written the file",
+    )  # fmt: skip
+    environment = forms.CharField(
+        required=False, max_length=255, help_text="Of another product's file that has several environments."
+    )
     mode = forms.ChoiceField(choices=[(mode.value, label) for mode, label in MODES.items()], label="What to do")
     reason = reason_field()
 
     def clean_mode(self) -> Mode:
         return Mode(self.cleaned_data["mode"])
+
+    def clean_source(self) -> Source | None:
+        return Source(self.cleaned_data["source"]) if self.cleaned_data["source"] else None
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -61,6 +76,8 @@ class FlagFileForm(forms.Form):
             raise forms.ValidationError({"file": "Choose a file."})
         if file is not None and file.size > LONGEST_FILE:
             raise forms.ValidationError({"file": f"The file is larger than {LONGEST_FILE // 2**20} MB."})
+        if values.get("source") and values.get("mode") is Mode.MIRROR:
+            raise forms.ValidationError({"mode": "Only a flag file of Flagsite can be mirrored."})
         values["bytes"] = values["content"].encode() if file is None else file.read()
         return values
 
@@ -109,7 +126,8 @@ class MovingPages(Pages):
         """Write the file, or return its plan. An error is shown beside the file, and nothing is written."""
         values, by = form.cleaned_data, require_caller(request).name
         try:
-            entries = read_flag_file(read_text(values["bytes"])).entries
+            reading = _reading(values)
+            entries, form.remarks = reading.entries, words.lines_about(reading.remarks)
             if PLAN in request.POST:
                 plan = writing.plan(entries, values["mode"], by=by)
                 _keep(form, values["bytes"])
@@ -118,7 +136,7 @@ class MovingPages(Pages):
         except FlagsiteError as error:
             form.add_error("file", error.detail)
             return None
-        self.message_user(request, words.summary(written))
+        self.message_user(request, " ".join([words.summary(written), *form.remarks]))
         return HttpResponseRedirect(reverse("admin:flags_flag_changelist"))
 
 
@@ -126,6 +144,15 @@ def _saved(text: str, name: str) -> HttpResponse:
     """Return the answer with a file that a browser saves and never shows."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
     return HttpResponse(text, content_type="application/json", headers=headers)
+
+
+def _reading(values: dict[str, Any]) -> Reading:
+    content = read_text(values["bytes"])
+    return (
+        read_foreign_file(values["source"], content, values["environment"])
+        if values["source"]
+        else read_flag_file(content)
+    )
 
 
 def _keep(form: FlagFileForm, content: bytes) -> None:

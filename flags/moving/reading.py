@@ -3,23 +3,83 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
 from flags.errors import InvalidFlagFile
-from flags.moving.serializers import FlagFileInput
+from flags.moving.issues import Issue, Remark
+from flags.moving.serializers import FlagFileInput, entries_of
+from flags.moving.sources import flagd, unleash
 from flags.moving.writing import Entry
 from flagsite.core.api.input import errors_of, printable
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file says: the definitions that can be written."""
+    """What a file says: the definitions that can be written, and what has no equal here."""
 
     entries: Sequence[Entry]
+    remarks: Sequence[Remark] = ()
+
+
+class Source(StrEnum):
+    """The products whose files Flagsite reads."""
+
+    UNLEASH = "unleash"
+    FLAGD = "flagd"
+
+
+READERS: Mapping[Source, Callable[[Any, str], tuple[list[dict[str, Any]], list[Remark]]]] = {
+    Source.UNLEASH: unleash.read,
+    Source.FLAGD: flagd.read,
+}
+
+
+def read_foreign_file(source: Source, content: Any, environment: str = "") -> Reading:
+    """Return what a file of another product says. A flag that Flagsite cannot say exactly is left out.
+
+    Args:
+        source: the product.
+        content: the JSON of the file.
+        environment: the environment whose rules count, for files that have several.
+
+    Raises InvalidFlagFile.
+    """
+    flags, remarks = READERS[source](content, environment)
+    entries: list[Entry] = []
+    for flag in flags:
+        try:
+            entries += entries_of([flag])
+        except ValidationError as error:
+            detail = _in_words(error.detail)
+            remarks = [each for each in remarks if each.flag != flag["name"]]
+            remarks.append(Remark(flag["name"], Issue.FORM, detail, is_imported=False))
+    unique = {entry.key: entry for entry in entries}
+    left = _without_needing_what_is_left_out(unique, remarks)
+    return Reading(left, sorted(remarks, key=lambda remark: (remark.flag, remark.issue)))
+
+
+def _without_needing_what_is_left_out(entries: Mapping[str, Entry], remarks: list[Remark]) -> list[Entry]:
+    """Leave out the flags that need a flag which is left out, and remark it."""
+    left_out = {remark.flag for remark in remarks if not remark.is_imported}
+    kept = dict(entries)
+    while True:
+        needing = {
+            key: next(each for each in entry.values["prerequisites"] if each in left_out)
+            for key, entry in kept.items()
+            if left_out.intersection(entry.values.get("prerequisites", ()))
+        }
+        if not needing:
+            return list(kept.values())
+        for key, needed in needing.items():
+            del kept[key]
+            left_out.add(key)
+            detail = f"It needs the flag {needed!r}, which is not imported."
+            remarks.append(Remark(key, Issue.PREREQUISITE, detail, is_imported=False))
 
 
 def read_text(content: bytes) -> Any:

@@ -12,7 +12,7 @@ from flags.moving.flag_file import FORMAT
 from flags.moving.issues import Issue, Remark
 from flags.moving.writing import Action, Entry, Mode, Written, WrittenFlag
 from flagsite.core import example_names as names
-from flagsite.core.api.input import QuerySerializer, WriteInput, printable
+from flagsite.core.api.input import QuerySerializer, Text, WriteInput, printable
 
 MOST_FLAGS = 10_000
 LONGEST_FILE = 32 * 2**20
@@ -47,6 +47,20 @@ FLAGD_EXAMPLE = {
     "metadata": {"flagSetId": names.OSLO},
     "notExported": [
         {"flag": names.BASKET_FLAG, "code": "ignore-case", "detail": "flagd cannot ignore the case of texts."}
+    ],
+}
+
+SOURCES = ["unleash", "flagd"]
+FLAGD_FLAG_EXAMPLE = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+IMPORT_EXAMPLE = {
+    "mode": "merge",
+    "created": 1,
+    "changed": 0,
+    "archived": 0,
+    "unchanged": 0,
+    "flags": [{"name": names.NEW_FLAG, "action": "create", "changes": []}],
+    "remarks": [
+        {"flag": "old-banner", "code": "strategy", "detail": "Flagsite has nothing like it.", "imported": False}
     ],
 }
 
@@ -134,7 +148,9 @@ class RemarkSerializer(serializers.Serializer[Remark]):
     """What has no equal on the other side."""
 
     flag = serializers.CharField()
-    code = serializers.ChoiceField([issue.value for issue in Issue], help_text="docs/moving.md explains the codes.")
+    code = serializers.ChoiceField(
+        [issue.value for issue in Issue], source="issue", help_text="docs/moving.md explains the codes."
+    )
     detail = serializers.CharField()
 
 
@@ -202,6 +218,46 @@ class WrittenSerializer(serializers.Serializer[Written]):
 
     def get_unchanged(self, written: Written) -> int:
         return written.count(Action.NONE)
+
+
+class ImportRemarkSerializer(RemarkSerializer):
+    """What an import could not say exactly."""
+
+    imported = serializers.BooleanField(source="is_imported", help_text="False: the flag is left out.")
+
+
+@extend_schema_serializer(
+    component_name="ImportedFlags",
+    examples=[OpenApiExample("A flag", value=IMPORT_EXAMPLE, response_only=True, status_codes=[200])],
+)
+class ImportedSerializer(WrittenSerializer):
+    """What was done with the flags of another product's file, or would be. The context has the `remarks`."""
+
+    remarks = serializers.SerializerMethodField(help_text="What Flagsite cannot say exactly, by flag.")
+
+    @extend_schema_field(ImportRemarkSerializer(many=True))
+    def get_remarks(self, _: Written) -> Any:
+        return ImportRemarkSerializer(self.context["remarks"], many=True).data
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A file for flagd", value={"source": "flagd", "file": {"flags": {names.NEW_FLAG: FLAGD_FLAG_EXAMPLE}}}
+        )
+    ]
+)
+class ForeignFileInput(WriteInput):
+    """A file of another product."""
+
+    source = serializers.ChoiceField(SOURCES, help_text="The product that has written the file.")
+    environment = Text(
+        required=False,
+        allow_blank=True,
+        max_length=255,
+        help_text="The environment whose rules count, if the file has several.",
+    )
+    file = serializers.DictField(child=serializers.JSONField(allow_null=True), help_text="The JSON of the file.")
 
 
 def entries_of(flags: Any) -> list[Entry]:

@@ -18,7 +18,7 @@ from flags.evaluation.engine import UNDECIDED, Definition, EvaluationContext, Or
 from flags.evaluation.reasons import Unit
 from flags.evaluation.rollout import BUCKETS, bucketing
 from flags.moving import json_logic
-from flags.moving.issues import Issue, NotExportable, Remark
+from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.json_logic import Logic
 from flags.targeting.attributes import TARGETING_KEY
 from flags.targeting.rule_rollouts import ANCESTOR, ORGANIZATION, RuleRollout, unit_bytes
@@ -65,7 +65,7 @@ def of_organization(
             continue
         try:
             flags[key] = _FlagdFlag(place, definition).content()
-        except NotExportable as reason:
+        except NoEqual as reason:
             not_exported.append(Remark(key, reason.issue, reason.detail))
     metadata = {"flagSetId": organization.keys[-1]}
     remarks = [{"flag": each.flag, "code": each.issue.value, "detail": each.detail} for each in not_exported]
@@ -94,16 +94,16 @@ class _FlagdFlag:
     used: dict[str, Any] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
-        """Return the flag in flagd's form. Raises NotExportable."""
+        """Return the flag in flagd's form. Raises NoEqual."""
         if not self.place.values.of(self.definition.key).depends_on_user:
             default, targeting = self._of_everybody(), None
         else:
             default, targeting = self._of_users()
         variants = {**self._all_variants(), **self.used}
         if not variants:
-            raise NotExportable(Issue.VALUE, "The flag has no variants, and flagd needs one.")
+            raise NoEqual(Issue.VALUE, "The flag has no variants, and flagd needs one.")
         if any(isinstance(value, list) for value in variants.values()):
-            raise NotExportable(Issue.VALUE, "A value is an array, and the objects of flagd are none.")
+            raise NoEqual(Issue.VALUE, "A value is an array, and the objects of flagd are none.")
         logic = {} if targeting is None else {"targeting": targeting}
         return {"state": "ENABLED", "variants": variants, "defaultVariant": default, **logic}
 
@@ -118,7 +118,7 @@ class _FlagdFlag:
         try:
             decision = evaluate(self.definition, place.organization, place.context, place.definitions)
         except UNDECIDED as error:
-            raise NotExportable(Issue.UNIT, error.detail) from error
+            raise NoEqual(Issue.UNIT, error.detail) from error
         return self._named(decision.served)
 
     def _of_users(self) -> tuple[str | None, dict[str, Any]]:
@@ -126,7 +126,7 @@ class _FlagdFlag:
         for key in self.definition.prerequisites:
             if self.place.values.of(key).depends_on_user:
                 detail = f"Users decide whether the prerequisite {key!r} is on, and flagd has no prerequisites."
-                raise NotExportable(Issue.PREREQUISITE, detail)
+                raise NoEqual(Issue.PREREQUISITE, detail)
         chain: list[Any] = []
         if self.definition.whitelist:
             chain += [json_logic.one_of(sorted(self.definition.whitelist)), self._own(enabled=True)]
@@ -160,7 +160,7 @@ class _FlagdFlag:
     def _share_of_rule(self, rollout: RuleRollout) -> Result:
         results = [self._named(served(self.definition, enabled=enabled)) for enabled in (True, False)]
         if rollout.reads:
-            raise NotExportable(Issue.UNIT, f"The rollout counts the attribute {rollout.by!r}.")
+            raise NoEqual(Issue.UNIT, f"The rollout counts the attribute {rollout.by!r}.")
         if rollout.by == TARGETING_KEY:
             return self._fractional(rollout.threshold, *results)
         return self._by_organization(rollout.unit({}, "", self.place.organization), rollout.threshold, *results)
@@ -193,7 +193,7 @@ class _FlagdFlag:
         try:
             formula = bucketing(definition.salt, definition.key, definition.hash_version)
         except UNDECIDED as error:
-            raise NotExportable(Issue.BUCKETS, error.detail) from error
+            raise NoEqual(Issue.BUCKETS, error.detail) from error
         return on if formula.bucket(unit_bytes(unit)) < threshold else off
 
     def _fractional(self, threshold: int, on: str | None, off: str | None) -> Result:
@@ -203,7 +203,7 @@ class _FlagdFlag:
         definition = self.definition
         shares = [[on, threshold], [off, BUCKETS - threshold]]
         if on is None or off is None:
-            raise NotExportable(Issue.VALUE, "A share of the users gets no value, and each share of flagd has one.")
+            raise NoEqual(Issue.VALUE, "A share of the users gets no value, and each share of flagd has one.")
         if definition.hash_version == TEXT:
             return {"fractional": [{"cat": [definition.salt, json_logic.USER]}, *shares]}
         if definition.hash_version == PAIR and definition.salt == definition.key:
@@ -212,7 +212,7 @@ class _FlagdFlag:
             f"flagd counts users by another formula than hash version {definition.hash_version}, so other users would "
             f"get it. Hash version {TEXT} is flagd's."
         )
-        raise NotExportable(Issue.BUCKETS, detail)
+        raise NoEqual(Issue.BUCKETS, detail)
 
     def _named(self, found: Served) -> str | None:
         """Return the key of a variant, and keep its value. None for no value."""

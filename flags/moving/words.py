@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flags.definitions.plan_words import value_in_words
+from flags.moving.issues import Remark
 from flags.moving.writing import Action, Written, WrittenFlag
 from flagsite.core.words import counted
 
@@ -26,6 +29,13 @@ def summary(written: Written) -> str:
 def lines_of(written: Written) -> list[str]:
     """Return a line for each flag that changes, with what differs."""
     return [line_of(flag) for flag in written.flags if flag.action is not Action.NONE]
+
+
+def lines_about(remarks: Sequence[Remark]) -> list[str]:
+    """Return a line for each remark of an import."""
+    return [
+        f"{each.flag}{'' if each.is_imported else ' is left out'} ({each.issue}): {each.detail}" for each in remarks
+    ]
 
 
 def line_of(flag: WrittenFlag) -> str:

@@ -29,6 +29,7 @@ READS = {
     "planDefinition",
     "planFlagFile",
     "planSegment",
+    "planFlagImport",
     "planSchedule",
     "planSetting",
     "planTreeChange",

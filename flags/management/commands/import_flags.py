@@ -9,18 +9,26 @@ from django.core.management.base import CommandParser
 
 from flags.moving import words, writing
 from flags.moving.console import content_of
-from flags.moving.reading import read_flag_file, read_text
-from flags.moving.serializers import WrittenSerializer
+from flags.moving.reading import Source, read_flag_file, read_foreign_file, read_text
+from flags.moving.serializers import ImportedSerializer
 from flags.moving.writing import Mode
 from flagsite.core.console.arguments import add_reason
-from flagsite.core.console.command import Answer, OperatorCommand, me
+from flagsite.core.console.command import Answer, OperatorCommand, WrongUsage, me
+
+FLAGSITE = "flagsite"
+"""The value of --from for a flag file."""
 
 
 class Command(OperatorCommand):
-    help = "Define and change flags as FILE says, which export_flags has written: all of them, or none."
+    help = "Define and change flags as FILE says, a flag file or one of another product: all, or none."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--from", dest="source", choices=[FLAGSITE, *(source.value for source in Source)], default=FLAGSITE,
+            help="the product that has written FILE",
+        )  # fmt: skip
+        parser.add_argument("--environment", default="", metavar="NAME", help="of another product's file with several")
         parser.add_argument(
             "--mirror", action="store_true", help="archive the flags that FILE does not have, and set missing fields"
             " to their defaults",
@@ -28,13 +36,16 @@ class Command(OperatorCommand):
         parser.add_argument("--plan", action="store_true", help="only say what would change")
         add_reason(parser)
 
-    def answer(self, *, file: Path, mirror: bool, plan: bool, **options: Any) -> Answer:
-        entries = read_flag_file(read_text(content_of(file))).entries
+    def answer(self, *, file: Path, source: str, environment: str, mirror: bool, plan: bool, **options: Any) -> Answer:
+        if source != FLAGSITE and mirror:
+            raise WrongUsage("Only a flag file of Flagsite can be mirrored. Leave --mirror out.")
+        content = read_text(content_of(file))
+        reading = (
+            read_flag_file(content) if source == FLAGSITE else read_foreign_file(Source(source), content, environment)
+        )
+        entries = reading.entries
         mode = Mode.MIRROR if mirror else Mode.MERGE
         written = (writing.plan if plan else writing.write)(entries, mode, by=me())
-        shown = [*words.lines_of(written), words.summary(written)]
-        return Answer(_document(written), [*shown, "Nothing was written."] if plan else shown)
-
-
-def _document(written: writing.Written) -> Any:
-    return WrittenSerializer(written).data
+        shown = [*words.lines_of(written), *words.lines_about(reading.remarks), words.summary(written)]
+        document = ImportedSerializer(written, context={"remarks": reading.remarks}).data
+        return Answer(document, [*shown, "Nothing was written."] if plan else shown)

@@ -136,6 +136,8 @@ ROLES = {
     "v1/imports/<id:job_id>/report.csv": "GET reader",
     "v1/flag-file": "GET reader PUT editor POST editor",
     "v1/flag-file/plan": "POST editor",
+    "v1/flag-imports": "POST editor",
+    "v1/flag-imports/plan": "POST editor",
     "openfeature/v0/manifest": "GET reader",
     "openfeature/v0/manifest/flags": "POST editor",
     "openfeature/v0/manifest/flags/<str:key>": "PUT editor DELETE editor",

@@ -1,0 +1,102 @@
+"""Conditions of other products, as alternatives of clauses.
+
+A targeting rule joins its clauses with "and". So "or" becomes several rules, and so does an operator that matches where
+its attribute is missing: no clause of Flagsite does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from flags.moving.issues import Issue, NoEqual, Remark
+from flags.targeting.checks import MAX_RULES
+
+Clause = dict[str, Any]
+Condition = list[list[Clause]]
+"""Alternatives, of which one has to match: each has clauses that all have to match."""
+ALWAYS: Condition = [[]]
+NEVER: Condition = []
+
+
+def asks(
+    attribute: str, op: str, values: Sequence[Any] = (), *, negate: bool = False, ignore_case: bool = False,
+    missing: bool = False,
+) -> Condition:  # fmt: skip
+    """Return the condition of one clause. With `missing`, it is also true where the attribute is missing."""
+    listed = {"values": list(values)} if values else {}
+    marks = {name: True for name, is_on in (("negate", negate), ("ignoreCase", ignore_case)) if is_on}
+    clause = {"attribute": attribute, "op": op, **listed, **marks}
+    return [*([[absent(attribute)]] if missing else []), [clause]]
+
+
+def absent(attribute: str) -> Clause:
+    """Return the clause that an attribute is missing."""
+    return {"attribute": attribute, "op": "exists", "negate": True}
+
+
+def all_of(conditions: Iterable[Condition]) -> Condition:
+    """Return the condition that all conditions are true. Raises NoEqual if it needs too many rules."""
+    found = ALWAYS
+    for condition in conditions:
+        if len(found) * len(condition) > MAX_RULES:
+            raise NoEqual(Issue.TOO_LONG, f"The condition needs more than {MAX_RULES} targeting rules.")
+        found = [left + right for left, right in product(found, condition)]
+    return found
+
+
+def any_of(conditions: Iterable[Condition]) -> Condition:
+    """Return the condition that one of the conditions is true."""
+    return [alternative for condition in conditions for alternative in condition]
+
+
+def rules_of(condition: Condition, serve: Mapping[str, Any], name: str = "") -> list[dict[str, Any]]:
+    """Return the targeting rules with a condition, one for each alternative. A rule needs a clause."""
+    described = {"description": name[:200]} if name else {}
+    return [{**described, "clauses": clauses, "serve": dict(serve)} for clauses in condition]
+
+
+def limited(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rules of a flag with ids. Raises NoEqual if there are too many."""
+    if len(rules) > MAX_RULES:
+        raise NoEqual(Issue.TOO_LONG, f"The flag needs {len(rules)} targeting rules, more than {MAX_RULES}.")
+    return [{"id": f"rule-{number}", **rule} for number, rule in enumerate(rules, 1)]
+
+
+def read_each(
+    flags: Iterable[tuple[str, Any]], read_one: Callable[[str, Any, list[Remark]], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Remark]]:
+    """Read each flag of a file. One that Flagsite cannot say exactly is left out, and a remark names it."""
+    found, remarks = [], []
+    for key, content in flags:
+        notes: list[Remark] = []
+        try:
+            flag = {"name": key, "archived": False, **read_one(key, content, notes)}
+        except NoEqual as reason:
+            remarks.append(Remark(key, reason.issue, reason.detail, is_imported=False))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            remarks.append(
+                Remark(key, Issue.FORM, "The flag has another form than the product writes.", is_imported=False)
+            )
+        else:
+            found.append(flag)
+            remarks += notes
+    return found, remarks
+
+
+def typed(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the definition fields `type` and `variants` for values with their keys. Raises NoEqual for mixed types."""
+    values = [value for _, value in named]
+    if all(isinstance(value, str) for value in values):
+        kind = "string"
+    elif all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        kind = "integer"
+    elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        kind = "float"
+        named = [(key, float(value)) for key, value in named]
+    elif all(isinstance(value, dict | list) for value in values):
+        kind = "object"
+    else:
+        raise NoEqual(Issue.VALUE, "The values of the flag have several types.")
+    return {"type": kind, "variants": [{"key": key, "value": value} for key, value in named]}

@@ -1,0 +1,208 @@
+"""flagd: a file of flag definitions (https://flagd.dev/schema/v0/flags.json), with targeting in JSON Logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flags.errors import InvalidFlagFile
+from flags.moving.issues import Issue, NoEqual, Remark
+from flags.moving.sources.conditions import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    all_of,
+    any_of,
+    asks,
+    limited,
+    read_each,
+    rules_of,
+    typed,
+)
+
+PAIR, TEXT = 10, 11
+VERSIONS = {"=": "semverEq", "<": "semverLt", "<=": "semverLte", ">": "semverGt", ">=": "semverGte"}
+NUMBERS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+TEXTS = {"starts_with": "startsWith", "ends_with": "endsWith"}
+
+
+def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+    """Return the flags of a file for flagd, and what has no equal. It has no environments. Raises InvalidFlagFile."""
+    if not isinstance(content, dict) or not isinstance(content.get("flags"), dict):
+        raise InvalidFlagFile('The file is not one for flagd, which is an object with the object "flags".')
+    evaluators = content.get("$evaluators") or {}
+    return read_each(content["flags"].items(), lambda key, flag, notes: _Flag(key, flag, evaluators, notes).content())
+
+
+class _Flag:
+    """One flag on its way into a definition."""
+
+    def __init__(self, key: str, flag: Mapping[str, Any], evaluators: Mapping[str, Any], notes: list[Remark]) -> None:
+        self.key, self.flag, self.evaluators, self.notes = key, flag, evaluators, notes
+        self.variants: dict[str, Any] = dict(flag["variants"])
+        self.is_boolean = all(isinstance(value, bool) for value in self.variants.values())
+        self.formula: set[tuple[int, str]] = set()
+
+    def content(self) -> dict[str, Any]:
+        """Return the flag. Raises NoEqual."""
+        default = self._variant(self.flag.get("defaultVariant") or None)
+        disabled = self.flag.get("state") == "DISABLED"
+        if disabled and self.is_boolean:
+            self.notes.append(Remark(self.key, Issue.VALUE, "Off is false here, and the default of the code in flagd."))
+        rules: list[dict[str, Any]] = []
+        share: float | None = None
+        last: Any = default
+        for condition, result in self._steps(self.flag.get("targeting") or {}):
+            serve = self._serve(result, default)
+            asked = [clauses for clauses in condition if clauses]
+            if [] not in condition:
+                rules += rules_of(asked, serve)
+                continue
+            rules += rules_of(asked, serve)
+            if "variant" in serve:
+                last = serve["variant"]
+            else:
+                last, share = "on", serve["rollout"]["on"]
+            break
+        flag: dict[str, Any] = {"rules": limited(rules), "killed": disabled, "rolloutPercentage": share}
+        if self.is_boolean:
+            flag["enabled"] = last == "on"
+        else:
+            flag |= {**typed(list(self.variants.items())), "enabled": last is not None, "defaultVariant": last}
+        if len(self.formula) > 1:
+            raise NoEqual(Issue.BUCKETS, "Its shares count by several texts.")
+        for version, salt in self.formula:
+            flag |= {"hashVersion": version, "salt": salt}
+        return flag
+
+    def _variant(self, name: Any) -> str | None:
+        """Return the key of a variant here: that of a boolean flag is its value."""
+        if name is None:
+            if self.is_boolean:
+                raise NoEqual(Issue.VALUE, "Without a default variant, the code decides. A boolean flag here cannot.")
+            return None
+        key = str(name).lower() if isinstance(name, bool) else str(name)
+        if key not in self.variants:
+            raise NoEqual(Issue.VALUE, f"There is no variant {key!r}.")
+        return ("on" if self.variants[key] else "off") if self.is_boolean else key
+
+    def _steps(self, logic: Any) -> list[tuple[Condition, Any]]:
+        """Return conditions with what targeting returns where they are the first to be true."""
+        logic = self._resolved(logic)
+        if not isinstance(logic, dict) or "if" not in logic:
+            return [(ALWAYS, logic)] if logic else []
+        parts, steps = list(logic["if"]), []
+        while len(parts) > 1:
+            condition, result, *parts = parts
+            found = self._condition(condition)
+            inner = self._steps(result) if isinstance(result, dict) and "if" in result else [(ALWAYS, result)]
+            if len(inner) > 1 or inner[0][0] != ALWAYS:
+                closes = any([] in each for each, _ in inner)
+                inner = inner if closes else [*inner, (ALWAYS, None)]
+            steps += [(all_of([found, each]), outcome) for each, outcome in inner]
+        if parts:
+            rest = self._resolved(parts[0])
+            steps += self._steps(rest) if isinstance(rest, dict) and "if" in rest else [(ALWAYS, rest)]
+        return steps
+
+    def _serve(self, result: Any, default: str | None) -> dict[str, Any]:
+        result = self._resolved(result)
+        if isinstance(result, dict):
+            if set(result) != {"fractional"}:
+                raise NoEqual(Issue.OPERATOR, f"Flagsite has nothing like {next(iter(result), '')!r} as a result.")
+            return self._shares(list(result["fractional"]))
+        key = default if result is None else self._variant(result)
+        if key is None:
+            raise NoEqual(Issue.VALUE, "Targeting returns no variant, and there is no default variant.")
+        return {"variant": key}
+
+    def _shares(self, parts: list[Any]) -> dict[str, Any]:
+        """Return the serve of shares. A boolean flag has those of on first, so that they are the lowest buckets."""
+        if not isinstance(parts[0], list):
+            self.formula.add((TEXT, self._salt(parts.pop(0))))
+        else:
+            self.formula.add((PAIR, self.key))
+        named = [(self._variant(part[0]), part[1] if len(part) > 1 else 1) for part in parts]
+        total = sum(weight for _, weight in named)
+        if not self.is_boolean or [name for name, weight in named if weight] not in (["on", "off"], ["on"], ["off"]):
+            raise NoEqual(Issue.WEIGHTS, "Its shares are not those of on and then of off.")
+        on = sum(weight for name, weight in named if name == "on") * 100 / total
+        if round(on, 3) != on:
+            raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
+        return {"rollout": {"on": on, "off": 100 - on}, "by": "targetingKey"}
+
+    def _salt(self, by: Any) -> str:
+        """Return the text before the targeting key in what a share counts."""
+        parts = by.get("cat", []) if isinstance(by, dict) else []
+        texts = [self.key if part == {"var": "$flagd.flagKey"} else part for part in parts]
+        if not texts or texts[-1] != {"var": "targetingKey"} or not all(isinstance(text, str) for text in texts[:-1]):
+            raise NoEqual(Issue.UNIT, "Its shares count something else than the targeting key after a text.")
+        return "".join(texts[:-1])
+
+    def _condition(self, logic: Any) -> Condition:
+        """Return a condition in JSON Logic as alternatives of clauses. Raises NoEqual."""
+        logic = self._resolved(logic)
+        if isinstance(logic, bool):
+            return ALWAYS if logic else NEVER
+        op, given = next(iter(logic.items()))
+        given = given if isinstance(given, list) else [given]
+        if op == "and":
+            return all_of(self._condition(each) for each in given)
+        if op == "or":
+            return any_of(self._condition(each) for each in given)
+        if op in ("!", "!=", "!=="):
+            return self._opposite({"==": given} if op != "!" else given[0])
+        found = self._clause(op, given)
+        if found is None:
+            raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of these values.")
+        return asks(*found)
+
+    def _opposite(self, logic: Any) -> Condition:
+        """Return the opposite of one comparison, which is true where the attribute is missing."""
+        logic = self._resolved(logic)
+        op, given = next(iter(logic.items())) if isinstance(logic, dict) else ("", [])
+        given = given if isinstance(given, list) else [given]
+        if op in ("and", "or"):
+            parts = [self._opposite(each) for each in given]
+            return any_of(parts) if op == "and" else all_of(parts)
+        found = self._clause(op, given)
+        if found is None:
+            raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say the opposite of {op!r} of these values.")
+        return asks(*found, negate=True, missing=True)
+
+    def _clause(self, op: str, given: list[Any]) -> tuple[str, str, list[Any]] | None:
+        """Return attribute, operator and values of a comparison of one attribute with constants; None for others."""
+        if op in TURNED and len(given) == 2 and _attribute(given[1]) and not _attribute(given[0]):  # noqa: PLR2004
+            op, given = TURNED[op], [given[1], given[0]]
+        if op in ("==", "===") and len(given) == 2 and _attribute(given[1]):  # noqa: PLR2004 - two sides
+            given = [given[1], given[0]]
+        name = _attribute(given[0]) if given else ""
+        if op == "in" and len(given) == 2:  # noqa: PLR2004
+            if name and isinstance(given[1], list) and given[1]:
+                return name, "in", given[1]
+            inside = _attribute(given[1])
+            return (inside, "contains", [given[0]]) if inside and isinstance(given[0], str) else None
+        if not name:
+            return None
+        if op in ("==", "===") and isinstance(given[1], str | int | float):
+            return name, "in", [given[1]]
+        if op in TEXTS and isinstance(given[1], str):
+            return name, TEXTS[op], [given[1]]
+        if op in NUMBERS and isinstance(given[1], int | float):
+            return name, NUMBERS[op], [given[1]]
+        if op == "sem_ver" and given[1] in VERSIONS and isinstance(given[2], str):
+            return name, VERSIONS[given[1]], [given[2]]
+        return None
+
+    def _resolved(self, logic: Any) -> Any:
+        """Return the evaluator that a reference names, or the logic as it is."""
+        return self.evaluators[logic["$ref"]] if isinstance(logic, dict) and set(logic) == {"$ref"} else logic
+
+
+def _attribute(logic: Any) -> str:
+    """Return the name of the attribute that JSON Logic reads; empty for anything else."""
+    if not isinstance(logic, dict) or set(logic) != {"var"}:
+        return ""
+    name = logic["var"][0] if isinstance(logic["var"], list) and len(logic["var"]) == 1 else logic["var"]
+    return name if isinstance(name, str) and not name.startswith("$flagd") else ""
