@@ -59,3 +59,16 @@ Feature: Evaluation with hooks, contexts and without blocking
     When Some flag was evaluated
     Then The merged context contains an entry with key "environment" and value "staging"
     And its value is "true"
+
+  Scenario Outline: A killed flag serves no value
+    Given a stable provider
+    And a <type>-flag with key "<key>" and a fallback value "<default>"
+    When the flag was evaluated with details
+    Then the resolved details value should be "<default>"
+    And the reason should be "DISABLED"
+
+    Examples:
+      | key                  | type   | default    |
+      | string-disabled-flag | String | bye        |
+      | float-disabled-flag  | Float  | 0.1        |
+      | object-disabled-flag | Object | {"a": 1}   |

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,7 +104,7 @@ def _(details: FlagEvaluationDetails[Any], key: str) -> None:
     assert details.flag_key == key
 
 
-@then(parsers.parse('the variant should be "{variant}"'))
+@then(parsers.re(r'the variant should be "(?P<variant>[^"]*)"$'))
 def _(details: FlagEvaluationDetails[Any], variant: str) -> None:
     assert details.variant == variant
 
@@ -117,13 +118,22 @@ def _(details: FlagEvaluationDetails[Any], code: str) -> None:
 # --- the cases as they were written before ----------------------------------------------------------------------------
 @when(
     parsers.re(
-        r'a boolean flag with key "(?P<key>[^"]*)" is evaluated with (details and )?(a )?(default|fallback) value '
-        r'"(?P<default>\w+)"'
+        r'an? (?P<kind>boolean|string|integer|float) flag with key "(?P<key>[^"]*)" is evaluated with '
+        r'(details and )?(a )?(default|fallback) value "?(?P<default>[^"]*)"?'
     ),
     target_fixture="details",
 )
-def _(client: OpenFeatureClient, key: str, default: str) -> FlagEvaluationDetails[Any]:
-    return Question("Boolean", key, PARSE["Boolean"](default)).ask(client)
+def _(client: OpenFeatureClient, kind: str, key: str, default: str) -> FlagEvaluationDetails[Any]:
+    kind = kind.capitalize()
+    return Question(kind, key, PARSE[kind](default)).ask(client)
+
+
+@when(
+    parsers.re(r'an object flag with key "(?P<key>[^"]*)" is evaluated with (details and )?a null default value'),
+    target_fixture="details",
+)
+def _(client: OpenFeatureClient, key: str) -> FlagEvaluationDetails[Any]:
+    return Question("Object", key, None).ask(client)
 
 
 @when(
@@ -137,24 +147,73 @@ def _(client: OpenFeatureClient, key: str, default: str) -> FlagEvaluationDetail
     return Question("String", key, default).ask(client)
 
 
-@then(parsers.parse('the resolved boolean value should be "{value}"'))
-def _(details: FlagEvaluationDetails[Any], value: str) -> None:
-    assert details.value is PARSE["Boolean"](value)
+@when(
+    parsers.parse(
+        'a string flag with key "{key}" is evaluated as an integer, with details and a fallback value {default:d}'
+    ),
+    target_fixture="details",
+)
+def _(client: OpenFeatureClient, key: str, default: int) -> FlagEvaluationDetails[Any]:
+    return Question("Integer", key, default).ask(client)
+
+
+@when(
+    parsers.re(r'context contains keys (?P<names>"\w+"(, "\w+")*) with values (?P<values>.*)'), target_fixture="context"
+)
+def _(names: str, values: str) -> dict[str, Any]:
+    return dict(zip(json.loads(f"[{names}]"), json.loads(f"[{values}]"), strict=True))
+
+
+@when(parsers.parse('a flag with key "{key}" is evaluated with default value "{default}"'), target_fixture="question")
+def _(key: str, default: str, context: dict[str, Any]) -> Question:
+    return Question("String", key, default, context)
+
+
+@then(parsers.parse('the resolved string response should be "{value}"'))
+def _(client: OpenFeatureClient, question: Question, value: str) -> None:
+    assert question.ask(client).value == value
+
+
+@then(parsers.parse('the resolved flag value is "{value}" when the context is empty'))
+def _(client: OpenFeatureClient, question: Question, value: str) -> None:
+    assert Question("String", question.key, question.default).ask(client).value == value
+
+
+@then(parsers.re(r'the resolved (?P<kind>boolean|string|integer|float) value should be "?(?P<value>[^"]*)"?'))
+def _(details: FlagEvaluationDetails[Any], kind: str, value: str) -> None:
+    assert details.value == PARSE[kind.capitalize()](value)
 
 
 @then(
-    parsers.parse(
-        'the resolved boolean details value should be "{value}", the variant should be "{variant}", '
-        'and the reason should be "{reason}"'
+    parsers.re(
+        r'the resolved (?P<kind>\w+) details value should be "?(?P<value>[^"]*)"?, '
+        r'the variant should be "(?P<variant>[^"]*)", and the reason should be "(?P<reason>[^"]*)"'
     )
 )
-def _(details: FlagEvaluationDetails[Any], value: str, variant: str, reason: str) -> None:
-    assert (details.value, details.variant, details.reason) == (PARSE["Boolean"](value), variant, Reason[reason])
+def _(details: FlagEvaluationDetails[Any], kind: str, value: str, variant: str, reason: str) -> None:
+    right = (PARSE[kind.capitalize()](value), variant, Reason[reason])
+    assert (details.value, details.variant, details.reason) == right
 
 
-@then("the default string value should be returned")
-def _(details: FlagEvaluationDetails[Any]) -> None:
-    assert details.value == "uh-oh"
+@then(
+    parsers.re(
+        r'the resolved object (details )?value should be contain fields (?P<names>"\w+", "\w+", and "\w+"), '
+        r'with values "(?P<first>\w+)", (?P<others>"[^"]*" and \d+), respectively'
+    )
+)
+def _(details: FlagEvaluationDetails[Any], names: str, first: str, others: str) -> None:
+    values = [PARSE["Boolean"](first), *json.loads(f"[{others.replace(' and ', ', ')}]")]
+    assert details.value == dict(zip(json.loads(f"[{names.replace(', and ', ', ')}]"), values, strict=True))
+
+
+@then(parsers.re(r'the variant should be "(?P<variant>[^"]*)", and the reason should be "(?P<reason>[^"]*)"'))
+def _(details: FlagEvaluationDetails[Any], variant: str, reason: str) -> None:
+    assert (details.variant, details.reason) == (variant, Reason[reason])
+
+
+@then(parsers.re(r"the default (?P<kind>string|integer) value should be returned"))
+def _(details: FlagEvaluationDetails[Any], kind: str) -> None:
+    assert details.value == {"string": "uh-oh", "integer": 13}[kind]
 
 
 @then(parsers.re(r'the reason should indicate an error and the error code should indicate a .* with "(?P<code>\w+)"'))

@@ -1,6 +1,6 @@
 # Flagsite's cases, in the words of OpenFeature's own (https://github.com/open-feature/spec,
 # specification/assets/gherkin), so that the steps beside this file can run those as well.
-Feature: Evaluation of boolean flags
+Feature: Evaluation of flags
 
   Background:
     Given a stable provider
@@ -70,3 +70,33 @@ Feature: Evaluation of boolean flags
       | String | bye     |
       | Float  | 0.1     |
       | Object | {}      |
+
+  Scenario Outline: A flag of each type
+    Given a <type>-flag with key "<key>" and a fallback value "<default>"
+    When the flag was evaluated with details
+    Then the resolved details value should be "<value>"
+    And the variant should be "<variant>"
+    And the reason should be "STATIC"
+
+    Examples:
+      | key               | type    | default | value                                                                            | variant  |
+      | string-flag       | String  | bye     | hi                                                                               | greeting |
+      | integer-flag      | Integer | 1       | 10                                                                               | ten      |
+      | float-flag        | Float   | 0.1     | 0.5                                                                              | half     |
+      | float-zero-flag   | Float   | 0.1     | 0.0                                                                              | zero     |
+      | object-flag       | Object  | {}      | {"showImages": true, "title": "Check out these pics!", "imagesPerPage": 100} | template |
+
+  Scenario: A rule serves a variant
+    Given a Float-flag with key "float-targeted-zero-flag" and a fallback value "1.5"
+    And a context containing a key "email", with type "String" and with value "ballmer@macrosoft.com"
+    When the flag was evaluated with details
+    Then the resolved details value should be "0.0"
+    And the variant should be "zero"
+    And the reason should be "TARGETING_MATCH"
+
+  Scenario: A typed flag that is asked for as another type
+    Given a Boolean-flag with key "string-flag" and a fallback value "true"
+    When the flag was evaluated with details
+    Then the resolved details value should be "true"
+    And the reason should be "ERROR"
+    And the error-code should be "TYPE_MISMATCH"
