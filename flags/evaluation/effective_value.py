@@ -13,7 +13,8 @@ from flags.evaluation.engine import Decision, Definition, EvaluationContext, Org
 from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.evaluation.rollout import BUCKETS
 from flags.evaluation.wants import IS_ON, Wants, missing, unmet
-from flags.values.served import served
+from flags.values.served import OFF, Served, served
+from flags.values.variants import BY_ENABLED
 
 BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})
 AFTER_THE_WHITELIST = frozenset({Rule.TARGETING, Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
@@ -34,12 +35,19 @@ class EffectiveValue:
     depends_on_user: bool = False
     rollout_percentage: float | None = None
     has_targeting_rules: bool = False
-    variant: str = ""
-    """The key of the variant that is served. Empty if the flag serves no value."""
+    serves: Served = OFF
+    """The variant and the value."""
+
+    @property
+    def variant(self) -> str:
+        """The key of the variant that is served. Empty if the flag serves no value."""
+        return self.serves.variant
 
     @property
     def reason(self) -> Reason:
         """The reason of a resolution, as OpenFeature names it."""
+        if self.serves.value is None:
+            return Reason.DEFAULT if self.enabled else Reason.DISABLED
         return Reason.DEFAULT if self.rule is Rule.DEFAULT and self.has_targeting_rules else REASONS[self.rule]
 
 
@@ -77,11 +85,13 @@ class EffectiveValues:
         if not unsure or not (own.enabled or own.depends_on_user):
             return own
         enabled = own.enabled and all(_may_be_met(definition.wants, key, self.of(key)) for key in unsure)
+        serves = own.serves if enabled else served(definition, enabled=False)
         if own.depends_on_user:
-            return replace(own, enabled=enabled, rollout_percentage=own.rollout_percentage if enabled else None)
+            percentage = own.rollout_percentage if enabled else None
+            return replace(own, enabled=enabled, rollout_percentage=percentage, serves=serves)
         want = definition.wants.get(unsure[0], IS_ON).words
         detail = f"It depends on the user whether the prerequisite {unsure[0]!r} is {want}."
-        return EffectiveValue(enabled, Rule.PREREQUISITE, detail, depends_on_user=True)
+        return EffectiveValue(enabled, Rule.PREREQUISITE, detail, depends_on_user=True, serves=serves)
 
     def _without_prerequisites(self, definition: Definition) -> EffectiveValue:
         alone = replace(definition, prerequisites=()) if definition.prerequisites else definition
@@ -91,22 +101,35 @@ class EffectiveValues:
             percentage = definition.threshold * 100 / BUCKETS
             detail = f"The rollout of {percentage:g} % decides for each user."
             return EffectiveValue(
-                enabled=True, rule=Rule.ROLLOUT, detail=detail, depends_on_user=True, rollout_percentage=percentage
+                enabled=True,
+                rule=Rule.ROLLOUT,
+                detail=detail,
+                depends_on_user=True,
+                rollout_percentage=percentage,
+                serves=self._where_on(definition),
             )
         except UnknownHashVersion as error:
-            return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True)
+            off = served(definition, enabled=False)
+            return EffectiveValue(enabled=False, rule=Rule.ROLLOUT, detail=str(error), depends_on_user=True, serves=off)
         value = EffectiveValue(
             decision.enabled,
             decision.rule,
             decision.steps[-1].detail,
-            variant=decision.variant,
+            serves=decision.served,
             has_targeting_rules=bool(definition.targeting_rules),
         )
         is_locked = decision.state is not None and decision.state.locked
         if value.rule not in AFTER_THE_WHITELIST or is_locked:
             return value
-        by_whitelist = bool(definition.whitelist) and not value.enabled
+        is_as_whitelisted = value.enabled and value.serves == self._where_on(definition)
+        by_whitelist = bool(definition.whitelist) and not is_as_whitelisted
         return replace(value, depends_on_user=by_whitelist or self._is_by_user(definition, decision))
+
+    def _where_on(self, definition: Definition) -> Served:
+        """What the flag serves where neither a targeting rule nor off decides, as for a whitelisted user."""
+        state = self._organization.states.get(definition.id)
+        number, custom = (BY_ENABLED, None) if state is None else (state.variant, state.custom)
+        return served(definition, enabled=True, number=number, custom=custom)
 
     def _is_by_user(self, definition: Definition, decision: Decision) -> bool:
         """Whether a targeting rule before the one that decided can match some users of the organization."""
@@ -135,11 +158,11 @@ def _why_off(
         return found[key]
     definition = definitions[key]
     cause: EffectiveValue | None = None
-    stopped = served(definition, enabled=False, is_stopped=True).variant
+    stopped = served(definition, enabled=False, is_stopped=True)
     if definition.archived:
-        cause = EffectiveValue(enabled=False, rule=Rule.ARCHIVED, detail="The flag is archived.", variant=stopped)
+        cause = EffectiveValue(enabled=False, rule=Rule.ARCHIVED, detail="The flag is archived.", serves=stopped)
     elif definition.killed:
-        cause = EffectiveValue(enabled=False, rule=Rule.KILLED, detail="The flag is killed.", variant=stopped)
+        cause = EffectiveValue(enabled=False, rule=Rule.KILLED, detail="The flag is killed.", serves=stopped)
     else:
         for needed in definition.prerequisites:
             if needed not in definitions:
@@ -154,8 +177,8 @@ def _why_off(
 
 
 def _off_because(why: str, definition: Definition) -> EffectiveValue:
-    variant = served(definition, enabled=False).variant
-    return EffectiveValue(enabled=False, rule=Rule.PREREQUISITE, detail=why, variant=variant)
+    off = served(definition, enabled=False)
+    return EffectiveValue(enabled=False, rule=Rule.PREREQUISITE, detail=why, serves=off)
 
 
 def _may_be_met(wants: Wants, key: str, needed: EffectiveValue) -> bool:

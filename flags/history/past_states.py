@@ -102,7 +102,7 @@ def _states(
                 cause.job_id if cause and state else None,
                 cause.settled_at if cause and state and not cause.settling else None,
                 moment=path.moment, cause=cause, version=definition.version, defined_by=author,
-                serves=serves_in(definition, values.of(key), state),
+                serves=serves_in(definition, values.of(key)),
             )
         )  # fmt: skip
     return states

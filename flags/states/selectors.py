@@ -23,11 +23,10 @@ from flags.evaluation.context_loader import (
 )
 from flags.evaluation.effective_value import EffectiveValue, EffectiveValues, off_for_everybody
 from flags.evaluation.engine import Definition, OrganizationContext, StateValue
-from flags.evaluation.reasons import STOPPED, Rule
+from flags.evaluation.reasons import Rule
 from flags.states.models import FlagState
-from flags.values.served import Served, served
+from flags.values.served import Served
 from flags.values.types import FlagType
-from flags.values.variants import BY_ENABLED
 from orgs.tree.models import Organization
 from orgs.tree.paths import path_keys_of, path_parameters
 
@@ -177,7 +176,6 @@ def _effective(
             definitions[key],
             state_of.get(definitions[key].id),
             values.of(key),
-            context.states.get(definitions[key].id),
         )
         for key in keys
     ]
@@ -231,9 +229,8 @@ def _effective_state(
     definition: Definition,
     state: FlagState | None,
     value: EffectiveValue,
-    stored: StateValue | None,
 ) -> EffectiveState:
-    serves = serves_in(definition, value, stored)
+    serves = serves_in(definition, value)
     if state is None or state.enabled is None:
         return EffectiveState(definition.id, definition.key, organization_id, value, definition.enabled, serves=serves)
     return EffectiveState(
@@ -242,10 +239,6 @@ def _effective_state(
     )  # fmt: skip
 
 
-def serves_in(definition: Definition, value: EffectiveValue, stored: StateValue | None) -> Served | None:
+def serves_in(definition: Definition, value: EffectiveValue) -> Served | None:
     """Return the variant and the value of an effective value. None for a boolean flag."""
-    if definition.type == FlagType.BOOLEAN:
-        return None
-    number, custom = (BY_ENABLED, None) if stored is None else (stored.variant, stored.custom)
-    is_stopped = value.rule in STOPPED
-    return served(definition, enabled=value.enabled, is_stopped=is_stopped, number=number, custom=custom)
+    return None if definition.type == FlagType.BOOLEAN else value.serves

@@ -37,7 +37,7 @@ def test_a_value_that_does_not_depend_on_the_user_is_that_of_each_evaluation(
             for user in (None, *USERS):
                 decision = outcome(definition, place, EvaluationContext(user, environment), flags)
                 assert isinstance(decision, Decision)
-                assert decision.enabled == value.enabled
+                assert (decision.enabled, decision.served) == (value.enabled, value.serves)
 
 
 @given(definitions(), places(), environments)
