@@ -39,20 +39,19 @@ def test_check_and_explain_have_the_variant_and_the_value(limit: Flag, cast: Cas
 
     assert b'"value":3.0' in api.get("/v1/feature-flags/limit/check", organizationId=cast.bergen.pk).content
     for organization, variant, value, name in (
-        (cast.oslo, "large", 2.0, "large"), (cast.bergen, "custom", 3.0, "a custom value"),
+        (cast.oslo, "large", 2.0, "the variant 'large'"), (cast.bergen, "custom", 3.0, "a custom value"),
     ):  # fmt: skip
         assert (said(organization)["variant"], said(organization)["value"]) == (variant, value)
         explained = said(organization, "explain")
         steps, path = explained["steps"], explained["organizations"]
         assert isinstance(steps, list)
         assert isinstance(path, list)
-        serves = "a custom value" if variant == "custom" else f"the variant {variant!r}"
-        assert steps[-1]["detail"].endswith(f"It serves {serves}.")
+        assert steps[-1]["detail"].endswith(f"It serves {name}.")
         assert path[-1]["why"].endswith(f"gives the stored value: {name}.")
-        assert [path[-1]["storedVariant"], path[-1]["latestChange"]["variant"], path[-1]["setting"]["variant"]] == (
+        assert [path[-1]["variant"], path[-1]["latestChange"]["variant"], path[-1]["setting"]["variant"]] == (
             [variant] * 3
         )
-        assert path[0]["storedVariant"] is None
+        assert path[0]["variant"] == ""
     assert (said(cast.rome)["variant"], said(cast.rome)["value"]) == ("small", 1.0)
     Flag.objects.update(killed=True)
     assert (said(cast.rome)["variant"], said(cast.rome)["value"], said(cast.rome)["reason"]) == (None, None, "DISABLED")
