@@ -14,6 +14,7 @@ urlpatterns = [
     path("organizations/<organization:organization>", api.OneOrganization.as_view(), name="organization"),
     path("organizations/<organization:organization>/ancestors", api.Ancestors.as_view(), name="ancestors"),
     path("organizations/<organization:organization>/descendants", api.Descendants.as_view(), name="descendants"),
+    path("v1/organizations/csv", api.OrganizationsAsCsv.as_view(), name="organizations-csv"),
     path(
         "v1/organizations/<organization:organization>/attributes",
         AttributesOfOrganization.as_view(),

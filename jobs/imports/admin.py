@@ -189,6 +189,10 @@ def _sentence(record: OrganizationImport) -> str:
 def _first_lines(record: OrganizationImport) -> list[ImportLine]:
     """Return the first lines of the report; renames and moves come before creations."""
     lines = record.lines.order_by("id")
-    others = list(lines.exclude(change="create")[:MAX_LINES_SHOWN]) if record.renamed or record.moved else []
+    others = (
+        list(lines.exclude(change="create")[:MAX_LINES_SHOWN])
+        if record.renamed or record.moved or record.attributes
+        else []
+    )
     changes = others + list(lines.filter(change="create")[: MAX_LINES_SHOWN - len(others)])
     return changes if record.rows is not None else list(lines[:MAX_LINES_SHOWN])

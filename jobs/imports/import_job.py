@@ -46,7 +46,7 @@ from orgs.importing.importer import ImportReport
 from orgs.importing.options import ENCODINGS, MAX_PREFIX_LENGTH, ImportOptions, columns_in
 
 KIND = "organization_import"
-COUNTS = ("rows", "created", "renamed", "moved", "unchanged")
+COUNTS = ("rows", "created", "renamed", "moved", "attributes", "unchanged")
 LINE_COLUMNS = "line, change, key, name, former_name, parent_key, former_parent_key"
 BATCH_SIZE = 5_000
 REPORT = "report.csv"

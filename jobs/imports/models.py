@@ -64,6 +64,7 @@ class OrganizationImport(models.Model):
     created = models.BigIntegerField(null=True)
     renamed = models.BigIntegerField(null=True)
     moved = models.BigIntegerField(null=True)
+    attributes = models.BigIntegerField(null=True, help_text="How many organizations get other attributes.")
     unchanged = models.BigIntegerField(null=True)
     problems = models.BigIntegerField(null=True, help_text="The number of problems for which the file was refused.")
     refusal = models.TextField(default="", db_default="", help_text="Why the file was refused, and the way out.")

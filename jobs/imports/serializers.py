@@ -38,6 +38,7 @@ CHECKED = {
     "created": 100,
     "renamed": 1,
     "moved": 2,
+    "attributes": 0,
     "unchanged": 17,
     "values": {"changed": 2, "flagsAffected": 1, "flags": [{"featureFlag": names.FLAG, "changed": 2}]},
     "problems": 0,
@@ -167,6 +168,7 @@ class ImportSerializer(serializers.Serializer[OrganizationImport]):
     created = serializers.IntegerField(allow_null=True)
     renamed = serializers.IntegerField(allow_null=True)
     moved = serializers.IntegerField(allow_null=True)
+    attributes = serializers.IntegerField(allow_null=True, help_text="How many organizations get other attributes.")
     unchanged = serializers.IntegerField(allow_null=True)
     values = ValuesSerializer(
         allow_null=True,

@@ -267,6 +267,7 @@ def _deleted(entry: AuditEntry) -> str:
 def _imported(entry: AuditEntry) -> str:
     counts = [(name, entry.details.get(name)) for name in ("created", "renamed", "moved")]
     words = [f"{name} {count:,}" for name, count in counts if isinstance(count, int)]
+    words += [f"attributes of {entry.details['attributes']:,}"] if entry.details.get("attributes") else []
     return f"imported organizations: {', '.join(words)}" if words else "imported organizations"
 
 

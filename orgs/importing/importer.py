@@ -24,7 +24,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from orgs.errors import ImportRefused, OrganizationNotFound
-from orgs.importing import audit_entries, organization_rows, placement, staging, value_effects
+from orgs.importing import audit_entries, organization_rows, placement, staged_attributes, staging, value_effects
 from orgs.importing.likely_cause import likely_cause
 from orgs.importing.options import ImportOptions
 from orgs.importing.refusals import Refusals
@@ -154,6 +154,8 @@ class _Import:
             self.on_locked()
             if report.renamed:
                 placement.hold_renamed()
+            if report.attributes:
+                staged_attributes.hold()
         if not is_last:
             self._check_unchanged(trees, seen)
         if not self.is_dry_run:
@@ -168,6 +170,7 @@ class _Import:
         staging.resolve(refusals, top=top, below_id=options.below_id)
         if top is not None:
             refusals.raise_if_any()  # later problems could name organizations outside of the subtree
+        staged_attributes.compare(refusals)
         report = staging.count()
         trees = None
         if report.created or report.moved:
@@ -195,7 +198,11 @@ class _Import:
         """Write the names, the parents and the new organizations, and return the report with the jobs."""
         if report.renamed:
             placement.write_renamed()
-        return report._replace(placement_jobs=self._write_trees(report, trees)) if trees else report
+        if trees:
+            report = report._replace(placement_jobs=self._write_trees(report, trees))
+        if report.attributes:
+            staged_attributes.write(has_created=report.created > 0)
+        return report
 
     def _write_trees(self, report: ImportReport, trees: placement.ChangedTrees) -> tuple[int, ...]:
         """Write created and moved organizations, and return the ids of the jobs that write flag states to them."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from orgs.importing import csv_file, excel_file
+from orgs.importing.attribute_columns import AttributeColumn, CellProblem, attributes_in, columns_of
 from orgs.importing.excel_file import BadCell
 from orgs.importing.options import COLUMNS, ImportOptions
 from orgs.importing.refusals import Refusals, quoted, refuse_file
@@ -20,12 +21,16 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class OrganizationRow(NamedTuple):
-    """A row of the file. `line` is the number of its first line, and `parent_key` is empty if the file names none."""
+    """A row of the file. `line` is the number of its first line, and `parent_key` is empty if the file names none.
+
+    `attributes` is JSON (`orgs.importing.attribute_columns.attributes_in`), or empty if the file has none.
+    """
 
     line: int
     key: str
     name: str
     parent_key: str
+    attributes: str = ""
 
 
 def read(
@@ -44,6 +49,7 @@ def read(
     rows = ((line, fields) for line, fields in all_rows if any(map(str.strip, fields)))
     line, header = next(rows, (1, []))
     key, name, parent_key = _positions(line, header, options)
+    attribute_columns = columns_of(line, [field.strip() for field in header])
     width, prefix = len(header), options.key_prefix
     for line, fields in rows:
         if len(fields) != width and (len(fields) < width or any(fields[width:])):
@@ -57,7 +63,18 @@ def read(
             cells = (cells[0] and prefix + cells[0], cells[1], cells[2] and prefix + cells[2])
         row = _checked(line, *cells, refusals)
         if row is not None:
-            yield row
+            yield _with_attributes(row, fields, attribute_columns, refusals) if attribute_columns else row
+
+
+def _with_attributes(
+    row: OrganizationRow, fields: list[str], columns: list[AttributeColumn], refusals: Refusals
+) -> OrganizationRow:
+    """Return the row with its attributes, or refuse it, and return it without them."""
+    try:
+        return row._replace(attributes=attributes_in(fields, columns))
+    except CellProblem as problem:
+        refusals.add(row.line, str(problem))
+        return row._replace(attributes="{}")
 
 
 def _positions(line: int, header: list[str], options: ImportOptions) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flagsite.core import csv_output
+from flagsite.core.words import counted
 from orgs.errors import RefusedLine
 from orgs.importing.staging import ImportReport, LineChange
 
@@ -22,9 +23,11 @@ def sentence(report: ImportReport, *, dry_run: bool = False) -> str:
         return f"Nothing to change: {everything} as the file says."
     would = "would be " if dry_run else ""
     organizations = "organization" if report.created == 1 else "organizations"
+    gets = f"{would or 'are '}changed" if report.attributes != 1 else f"{would or 'is '}changed"
+    attributes = f" The attributes of {counted(report.attributes, 'organization')} {gets}." if report.attributes else ""
     return (
         f"{report.created:,} {organizations} {would}created, {report.renamed:,} renamed, {report.moved:,} moved, "
-        f"{report.unchanged:,} unchanged."
+        f"{report.unchanged:,} unchanged.{attributes}"
     )
 
 
@@ -33,6 +36,8 @@ def described(change: LineChange) -> str:
     if change.change == "create":
         place = f"below {change.parent_key}" if change.parent_key else "as a root"
         return f"line {change.line}: {change.key} ({change.name}): created {place}"
+    if change.change == "attributes":
+        return f"line {change.line}: {change.key} ({change.name}): gets other attributes"
     parts = [f"renamed to {change.name}"] if change.former_name else []
     if "move" in change.change:
         before = f"below {change.former_parent_key}" if change.former_parent_key else "the top of its tree"

@@ -13,16 +13,17 @@ from django.db import connection
 
 from flagsite.core.db.copy_in import copy_in
 from flagsite.core.db.streamed_rows import streamed
+from orgs.importing import staged_attributes
 from orgs.importing.organization_rows import OrganizationRow
 from orgs.importing.refusals import Refusals, quoted
 from orgs.importing.value_effects import ValueEffects
 from orgs.tree.subtrees import Subtree, is_in_subtree
 
-TABLES = ("import_entries", "import_resolved", "import_nodes", "import_created")
+TABLES = ("import_entries", "import_resolved", "import_attributes", "import_nodes", "import_created")
 
 
 class LineChange(NamedTuple):
-    """What a line of the file changes: an organization is created, renamed, moved, or both.
+    """What a line of the file changes: an organization is created, renamed, moved, or both, or gets other attributes.
 
     `former_name` is empty unless it is renamed. `former_parent_key` is empty unless it is moved, or if it was a root.
     """
@@ -39,6 +40,8 @@ class LineChange(NamedTuple):
 class ImportReport(NamedTuple):
     """The number of created, renamed, moved and unchanged organizations; one organization can be renamed and moved.
 
+    `attributes` is the number of organizations that get other attributes, those that are created among them.
+
     `placement_jobs` are the ids of the jobs that write flag states to created and moved organizations. `changes` has
     the first lines that change something; renames and moves come first. `values` is what the moves of a dry run would
     do to values; None otherwise, and if there is too much to count.
@@ -49,6 +52,7 @@ class ImportReport(NamedTuple):
     renamed: int
     moved: int
     unchanged: int
+    attributes: int = 0
     placement_jobs: tuple[int, ...] = ()
     changes: tuple[LineChange, ...] = ()
     values: ValueEffects | None = None
@@ -74,12 +78,15 @@ def rows_of(query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
 
 CREATE_ENTRIES = """
 SET LOCAL work_mem = '64MB';
-CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_key text) ON COMMIT DROP
+CREATE TEMPORARY TABLE import_entries (line bigint, key text, name text, parent_key text, attributes jsonb)
+    ON COMMIT DROP;
+CREATE TEMPORARY TABLE import_attributes (line bigint, reference bigint, name text, value jsonb, former jsonb)
+    ON COMMIT DROP
 """
 
 
 def stage(rows: Iterable[OrganizationRow]) -> None:
-    """Copy the rows of the file into the temporary table `import_entries`."""
+    """Copy the rows of the file into the temporary table `import_entries`; `import_attributes` is empty at first."""
     execute(CREATE_ENTRIES)
     copy_in("COPY import_entries FROM STDIN", (_escaped(row) for row in rows))
     execute("ANALYZE import_entries")
@@ -87,13 +94,14 @@ def stage(rows: Iterable[OrganizationRow]) -> None:
 
 def _escaped(row: OrganizationRow) -> str:
     """Return the row in COPY's text format; only a name can have tabs and line breaks."""
-    line, key, name, parent_key = row
+    line, key, name, parent_key, attributes = row
     if "\\" in name or not name.isprintable():
         for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
             name = name.replace(character, escape)
     if "\\" in key or "\\" in parent_key:
         key, parent_key = key.replace("\\", "\\\\"), parent_key.replace("\\", "\\\\")
-    return f"{line}\t{key}\t{name}\t{parent_key}"
+    attributes = attributes.replace("\\", "\\\\") if attributes else "\\N"
+    return f"{line}\t{key}\t{name}\t{parent_key}\t{attributes}"
 
 
 DUPLICATES = """
@@ -179,8 +187,11 @@ def resolve(refusals: Refusals, *, top: Subtree | None = None, below_id: int | N
 
 
 def is_still_resolved(*, top: Subtree | None = None) -> bool:
-    """Return whether `resolve` would find the same organizations again. `top` is the subtree as it is now."""
-    return not rows_of(CHANGED_BELOW_TOP if top else CHANGED_WITHOUT_TOP, top.parameters() if top else None)[0][0]
+    """Return whether a comparison would find the same again. `top` is the subtree as it is now."""
+    return (
+        staged_attributes.are_unchanged()
+        and not rows_of(CHANGED_BELOW_TOP if top else CHANGED_WITHOUT_TOP, top.parameters() if top else None)[0][0]
+    )
 
 
 def _problem(key: str, parent_key: str, *, orphaned: bool, is_foreign: bool, has_top: bool) -> str:
@@ -194,20 +205,22 @@ def _problem(key: str, parent_key: str, *, orphaned: bool, is_foreign: bool, has
 
 COUNT = """
 SELECT count(*), count(*) FILTER (WHERE reference < 0), count(*) FILTER (WHERE renamed),
-       count(*) FILTER (WHERE moved), count(*) FILTER (WHERE reference > 0 AND NOT renamed AND NOT moved)
-  FROM import_resolved
+       count(*) FILTER (WHERE moved),
+       count(*) FILTER (WHERE reference > 0 AND NOT renamed AND NOT moved AND attributed.line IS NULL),
+       count(attributed.line)
+  FROM import_resolved LEFT JOIN (SELECT DISTINCT line FROM import_attributes) attributed USING (line)
 """
 
 
 def count() -> ImportReport:
-    """Count the organizations to create, rename and move, without jobs."""
+    """Count the organizations to create, rename and move, and those with other attributes, without jobs."""
     return ImportReport(*rows_of(COUNT)[0])
 
 
 CHANGES = """
 SELECT resolved.line,
        CASE WHEN reference < 0 THEN 'create' WHEN moved AND renamed THEN 'move and rename' WHEN moved THEN 'move'
-            ELSE 'rename' END AS change,
+            WHEN renamed THEN 'rename' ELSE 'attributes' END AS change,
        entry.key, entry.name, COALESCE(former_name, '') AS former_name,
        COALESCE(NULLIF(entry.parent_key, ''), parent.key, '') AS parent_key,
        COALESCE(former_parent.key, '') AS former_parent_key
@@ -216,7 +229,7 @@ SELECT resolved.line,
   LEFT JOIN orgs_organization parent
     ON entry.parent_key = '' AND NOT is_top AND parent.id = resolved.parent_reference
   LEFT JOIN orgs_organization former_parent ON moved AND former_parent.id = resolved.former_parent_id
- WHERE reference < 0 OR moved OR renamed
+ WHERE reference < 0 OR moved OR renamed OR line IN (SELECT line FROM import_attributes)
 """
 """The lines that change something, with the columns of LineChange. It gives the same rows before and after the change,
 because an import changes no key. The parent of the top is not named, because it is outside of the subtree."""
@@ -228,7 +241,7 @@ DIGEST = f"SELECT count(*), sum(hashtextextended(changes::text, 0)::numeric) FRO
 def changes_digest() -> str:
     """Return a text that differs if the lines that change something differ."""
     [(number, digest)] = rows_of(DIGEST)
-    return f"{number}:{digest or 0}"
+    return f"{number}:{digest or 0}{staged_attributes.digest()}"
 
 
 def first_changes(limit: int) -> tuple[LineChange, ...]:

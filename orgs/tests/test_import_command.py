@@ -121,7 +121,8 @@ def test_the_answer_in_json_names_the_changes(cast: Cast, file: Path, capsys: py
     file.write_text("key,name,parent_key\nrome,Roma,south\n")
     document = json.loads("\n".join(told(capsys, file, "--json", "--dry-run")))
     assert document == {
-        "dryRun": True, "rows": 1, "created": 0, "renamed": 1, "moved": 0, "unchanged": 0, "placementJobs": [],
+        "dryRun": True, "rows": 1, "created": 0, "renamed": 1, "moved": 0, "attributes": 0, "unchanged": 0,
+        "placementJobs": [],
         "values": {"changed": 0, "flagsAffected": 0, "flags": []},
         "changes": [{
             "line": 2, "change": "rename", "key": "rome", "name": "Roma", "formerName": "Rome", "parentKey": "south",

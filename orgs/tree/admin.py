@@ -10,13 +10,14 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from flagsite.core.admin.reason_form import ReasonForm
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.ids import id_in
+from flagsite.core.reading_pages import only_reads
 from flagsite.core.words import counted
 from orgs.access import organization_picker
 from orgs.access.caller import Caller
@@ -33,6 +34,7 @@ from orgs.audit.selectors import matching, visible_entries
 from orgs.errors import OrganizationNotFound
 from orgs.tree import authorized_operations, browser, integrity, large_changes, tree_operations
 from orgs.tree.admin_sections import PlannedMove, figures, said_of_deletion, said_of_move, sections
+from orgs.tree.api import organizations_file
 from orgs.tree.forms import OPERATIONS, CreateForm, DeleteForm, OrganizationOperation
 from orgs.tree.models import Organization
 
@@ -57,6 +59,7 @@ class OrganizationAdmin(OperatorAdmin):
         view = self.admin_site.admin_view
         return [
             path("picker/", fragment(self.picker_view), name="orgs_organization_picker"),
+            path("csv/", view(only_reads(self.csv_view)), name="orgs_organization_csv"),
             path("tree/", view(self.integrity_view), name="orgs_organization_tree"),
             path("level/", fragment(self.children_view), name="orgs_organization_level"),
             path("<int:object_id>/<slug:operation>/do/", view(self.operation_view), name="orgs_organization_operation"),
@@ -76,6 +79,10 @@ class OrganizationAdmin(OperatorAdmin):
             "may_add_roots": self.has_add_permission(request) and caller.organization_id is None,
         }
         return self._page(request, "tree.html", context)
+
+    def csv_view(self, request: HttpRequest) -> FileResponse:
+        """Answer with the organizations that the person may see, as a file that an import reads."""
+        return organizations_file(self.require_viewer(request))
 
     def children_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the next organizations below one parent, for a tree that a person expands."""

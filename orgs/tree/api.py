@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.http import FileResponse
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flagsite.core import example_names as names
 from flagsite.core.api.input import ReasonInput
 from flagsite.core.api.pagination import WholeList
 from flagsite.core.db.snapshot import snapshot
+from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint, ListEndpoint
 from orgs.access.models import Role
 from orgs.access.visible_organizations import (
@@ -22,19 +26,24 @@ from orgs.access.visible_organizations import (
     visible_ancestors,
     visible_organizations_ordered_by_id,
 )
+from orgs.audit.serializers import CSV
 from orgs.idempotency.stored_answers import idempotent
+from orgs.importing.organization_export import exported_file
 from orgs.tree import authorized_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.references import Reference
 from orgs.tree.serializers import (
     ChangeStartedSerializer,
     DeletionOptions,
+    ExportFilters,
     NewOrganization,
     OrganizationChanges,
     OrganizationFilters,
     OrganizationSerializer,
     PlacedOrganizationSerializer,
 )
+
+CSV_EXAMPLE = f"key,name,parent_key,attribute:plan\n{names.OSLO},Oslo,{names.NORWAY},pro\n"
 
 
 class Organizations(ListEndpoint):
@@ -70,6 +79,34 @@ class Organizations(ListEndpoint):
         location = reverse("organization", args=[organization.pk])
         answer = PlacedOrganizationSerializer(organization).data
         return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class OrganizationsAsCsv(Endpoint):
+    """Organizations as a file that an import reads."""
+
+    roles: ClassVar = {"GET": Role.READER}
+
+    @extend_schema(
+        operation_id="exportOrganizations",
+        summary="Read organizations with their attributes as CSV",
+        parameters=[ExportFilters],
+        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY, description="All organizations, as CSV.")},
+        examples=[OpenApiExample("A store", value=CSV_EXAMPLE, response_only=True, media_type="text/csv")],
+        tags=["organizations"],
+    )
+    def get(self, request: Request) -> Any:
+        """A file that `POST /v1/imports` takes, parents first: all that the caller may see, or a part of it.
+
+        The top of a part has no `parent_key`. Import the part below another organization, or as a tree of its own.
+        """
+        below = ExportFilters.read(request).get("below")
+        return organizations_file(self.caller, below)
+
+
+def organizations_file(caller: Caller, below: Reference | None = None) -> FileResponse:
+    """Return the answer with organizations as a file. Raises OrganizationNotFound, OrganizationAmbiguous."""
+    file = exported_file(caller, below)
+    return FileResponse(file, as_attachment=True, filename="organizations.csv", content_type=CSV)
 
 
 class OneOrganization(Endpoint):

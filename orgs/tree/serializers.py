@@ -119,6 +119,12 @@ class OrganizationFilters(QuerySerializer):
     )
 
 
+class ExportFilters(QuerySerializer):
+    """The query of GET /v1/organizations/csv."""
+
+    below = ReferenceInQuery(required=False, help_text=f"The top of the part to write. {HOW_TO_NAME}")
+
+
 class DeletionOptions(QuerySerializer):
     """The query of DELETE /organizations/{id}."""
 

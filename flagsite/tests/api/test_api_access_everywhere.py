@@ -99,6 +99,7 @@ ROLES = {
     "organizations/<organization:organization>/descendants": "GET reader",
     "organizations/<organization:organization>/flags": "GET reader",
     "organizations/<organization:organization>/plan": "POST reader",
+    "v1/organizations/csv": "GET reader",
     "v1/organizations/<organization:organization>/attributes": "GET reader PUT admin PATCH admin",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>": "GET reader PUT editor DELETE editor",
     "v1/organizations/<organization:organization>/flags/<str:featureFlagName>/exemption": "PUT editor DELETE editor",

@@ -33,7 +33,8 @@ class Command(OperatorCommand):
     help = (
         "Create, rename and move organizations until they are as FILE says. Organizations that are not in FILE stay "
         "unchanged. FILE is CSV in UTF-8 or an Excel workbook (.xlsx), with the columns key, name and parent_key "
-        "(empty for a root). The rows can be in any order. If a line has a problem, the command changes nothing."
+        "(empty for a root), and perhaps columns such as attribute:plan. The rows can be in any order. If a line has "
+        "a problem, the command changes nothing."
     )
 
     def add_options(self, parser: CommandParser) -> None:
@@ -117,7 +118,9 @@ def _write_again(stream: TextIO, rows: Iterable[Iterable[Any]]) -> None:
 
 
 def _document(result: ImportReport, *, dry_run: bool) -> dict[str, Any]:
-    counts = {name: getattr(result, name) for name in ("rows", "created", "renamed", "moved", "unchanged")}
+    counts = {
+        name: getattr(result, name) for name in ("rows", "created", "renamed", "moved", "attributes", "unchanged")
+    }
     return {
         "dryRun": dry_run,
         **counts,
