@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.urls import reverse
@@ -22,6 +23,7 @@ from flags.schedules.serializers import (
     SchedulePlanSerializer,
     ScheduleSerializer,
 )
+from flags.schedules.steps import Step, plan_steps
 from flags.schedules.time_parsing import parse_time
 from flagsite.core import actor
 from flagsite.core.api.input import ReasonInput
@@ -60,7 +62,7 @@ class Schedules(TakesLongBodies, ListEndpoint):
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Schedule a change of an organization's value or of a definition: once, as a pair, or by a cron expression."""
+        """Schedule a change of an organization's value or of a definition: once, in steps, as a pair, or by cron."""
         schedules = _plan(self.caller, NewSchedule.read(request))
         location = reverse("schedule", args=[schedules[0].pk])
         answer = ScheduledSerializer({"schedules": schedules}).data
@@ -155,6 +157,9 @@ def _plan(caller: Caller, values: dict[str, Any]) -> list[FlagSchedule]:
     zone = values.get("time_zone", "")
     if "cron" in values:
         return [plan.plan_recurring(caller, request, wanted=values["wanted"], cron=values["cron"], time_zone=zone)]
+    if "steps" in values:
+        steps = [Step(each["wanted"], timedelta(minutes=each.get("wait", 0))) for each in values["steps"]]
+        return plan_steps(caller, request, steps, at=parse_time(values["at"], zone))
     if "on_at" in values:
         on_at, off_at = parse_time(values["on_at"], zone), parse_time(values["off_at"], zone)
         return list(plan.plan_pair(caller, request, on_at=on_at, off_at=off_at, how=values.get("wanted", {})))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from argparse import ArgumentTypeError
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -14,11 +15,13 @@ from flags.schedules import schedulable
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
+from flags.schedules.steps import Step, plan_steps
 from flags.schedules.time_parsing import parse_time
 from flags.states.setting_rules import Below
 from flagsite.core.actor import current
 from flagsite.core.admin.date_time_text import DateTimeText
 from flagsite.core.admin.reason_form import reason_field
+from flagsite.core.console.arguments import duration
 from orgs.access.caller import Caller
 from orgs.access.organization_picker import OrganizationField
 
@@ -31,6 +34,23 @@ BELOW_CHOICES = [
     (Below.LOCK.value, "do not count: lock the flag here"),
     (HERE_ONLY, "are not concerned: the value counts here only"),
 ]
+
+
+STEPS = "1 %\n10 % after 1d\n100 % after 3d"
+
+
+def steps_from_lines(text: str) -> list[Step]:
+    """Return the steps that lines such as `10 % after 1d` describe. Raises ValidationError."""
+    return [_step(line) for line in filter(None, (each.strip() for each in text.splitlines()))]
+
+
+def _step(line: str) -> Step:
+    percentage, _, wait = (part.strip() for part in line.partition("after"))
+    try:
+        share = float(percentage.removesuffix("%").strip())
+        return Step({"enabled": True, "rolloutPercentage": share}, duration(wait) if wait else timedelta(0))
+    except (ValueError, ArgumentTypeError) as error:
+        raise ValidationError(f"{line!r} is not a step such as 10 % after 1d.") from error
 
 
 class ScheduleForm(forms.Form):
@@ -54,6 +74,11 @@ class ScheduleForm(forms.Form):
         label="Rollout percentage", required=False, min_value=0, max_value=100, decimal_places=3,
         help_text="For the definition only. Empty: the percentage does not change.",
     )  # fmt: skip
+    steps = forms.CharField(
+        label="Or a rollout in steps", required=False, widget=forms.Textarea(attrs={"rows": 3, "placeholder": STEPS}),
+        help_text="For the definition only, instead of a percentage: a step in each line, with the wait before it. The "
+        "first step comes at the time below. If a step fails or is cancelled, the later ones do not come.",
+    )  # fmt: skip
     at = DateTimeText(label="At", required=False)
     back_at = DateTimeText(
         label="Off again at", required=False, help_text="Only with the value on: the flag is on between the two times."
@@ -73,6 +98,8 @@ class ScheduleForm(forms.Form):
             raise ValidationError("Give either a time or a cron expression.")
         if values.get("rollout") is not None and values.get("organization"):
             raise ValidationError("A rollout percentage belongs to the definition, not to an organization.")
+        if values.get("steps"):
+            self._clean_steps(values)
         if values.get("back_at") and (not values.get("at") or not values.get("enabled")):
             raise ValidationError("The time of switching off needs a time of switching on and the value on.")
         if "enabled" in values and values["enabled"] is None and not values.get("organization"):
@@ -84,6 +111,17 @@ class ScheduleForm(forms.Form):
                 "A pair of times can only turn the flag on and off. Schedule the percentage separately."
             )
         return values
+
+    def _clean_steps(self, values: dict[str, Any]) -> None:
+        """Check that the steps stand alone, and read them."""
+        if values.get("organization") or values.get("rollout") is not None or values.get("back_at"):
+            self.add_error("steps", "Steps belong to the definition, and stand alone beside the time.")
+        if values.get("cron"):
+            self.add_error("steps", "Steps come once, at a time.")
+        try:
+            values["steps"] = steps_from_lines(values["steps"])
+        except ValidationError as error:
+            self.add_error("steps", error)
 
     def plan(self, caller: Caller) -> list[FlagSchedule]:
         """Schedule the change of the form.
@@ -107,6 +145,8 @@ class ScheduleForm(forms.Form):
             recurring = planning.plan_recurring(caller, request, wanted=wanted, cron=values["cron"], time_zone=zone)
             return [recurring]
         at: datetime = parse_time(values["at"], zone)
+        if values["steps"]:
+            return plan_steps(caller, request, values["steps"], at=at)
         if values["back_at"]:
             back_at = parse_time(values["back_at"], zone)
             return list(planning.plan_pair(caller, request, on_at=at, off_at=back_at, how=how))

@@ -84,6 +84,14 @@ class FlagSchedule(models.Model):
     paired_with = models.OneToOneField(
         "self", on_delete=models.SET_NULL, null=True, related_name="+", help_text="The other half of on and off."
     )
+    first_step = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,  # the clean-up deletes each step by itself
+        related_name="+",
+        help_text="The first step of a rollout in steps; the first step refers to itself.",
+    )
     created_by = models.CharField(max_length=200)
     author_organization = models.ForeignKey(
         Organization,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,6 +102,21 @@ def plan_recurring(
     return schedule
 
 
+def create_linked(
+    caller: Caller, request: ScheduleRequest, changes: Sequence[tuple[Mapping[str, Any], datetime]]
+) -> list[FlagSchedule]:
+    """Schedule changes of one target that belong together as the steps of a rollout, with their times in UTC."""
+    with _locked_for_planning(caller, request) as target:
+        made: list[FlagSchedule] = []
+        for wanted, at in changes:
+            schedule = _create(caller, request, target, wanted=wanted, scheduled_at=check_in_future(at))
+            made.append(schedule)
+            schedule.first_step_id = made[0].pk
+            schedule.save(update_fields=["first_step"])
+            _record(caller, schedule)
+    return made
+
+
 @contextmanager
 def _locked_for_planning(caller: Caller, request: ScheduleRequest) -> Iterator[Target]:
     """Check what the caller may schedule, and yield its target in a transaction that locks the organization."""
@@ -153,8 +168,9 @@ def _create(
 def _record(caller: Caller, schedule: FlagSchedule) -> None:
     recurring = {"cron": schedule.cron, "timeZone": schedule.time_zone} if schedule.cron else {}
     pair = {"pairedWithId": schedule.paired_with_id} if schedule.paired_with_id else {}
+    step = {"firstStepId": schedule.first_step_id} if schedule.first_step_id else {}
     audit_log.record(
         "flag-schedule.create", schedule.subject, by=caller.name, organization_id=schedule.organization_id,
         reason=schedule.reason, flag=schedule.flag_key, wanted=schedule.wanted,
-        scheduledAt=schedule.scheduled_at.isoformat(), **recurring, **pair,
+        scheduledAt=schedule.scheduled_at.isoformat(), **recurring, **pair, **step,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from flags.schedules import backoff
 from flags.schedules.apply import CHANNEL, AppliedChange
 from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import recurrence
+from flags.schedules.steps import end_later_steps
 from flagsite.core import actor
 from flagsite.core.db import transient_errors
 from flagsite.core.db.clock import now
@@ -70,6 +71,7 @@ def record_failure(schedule: FlagSchedule, error: Exception) -> bool:
         next_retry_at=Now() + Value(backoff.wait(retries)) if will_retry else None,
     )  # fmt: skip
     if not will_retry:
+        end_later_steps(schedule, "has failed")
         _record("flag-schedule.fail", schedule, error=message, retryCount=retries)
         about = f"The scheduled change {schedule.pk} of the flag {schedule.flag_key}"
         notify(

@@ -7,13 +7,15 @@ from django.db.models.functions import Now
 
 from flags.errors import ScheduleNotCancellable, ScheduleNotFound, ScheduleNotRetryable
 from flags.schedules.models import FlagSchedule
+from flags.schedules.steps import end_later_steps
 from orgs.audit import audit_log
 
 Status = FlagSchedule.Status
 
 
 def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
-    """Cancel a schedule that waits for its time or its retry. Cancelling a recurring schedule ends its series.
+    """Cancel a schedule that waits for its time or its retry. Cancelling a recurring schedule ends its series, and
+    cancelling a step of a rollout cancels the steps after it.
 
     If the schedule is being applied, this function waits until that is done. Raises ScheduleNotFound. Raises
     ScheduleNotCancellable if the schedule is settled; for a recurring schedule the detail names the next occurrence,
@@ -25,6 +27,7 @@ def cancel(*, schedule_id: int, by: str, reason: str = "") -> FlagSchedule:
             refusal = f"Schedule {schedule_id} is {schedule.status} and cannot be cancelled."
             raise ScheduleNotCancellable(f"{refusal}{_next_occurrence_text(schedule)}")
         _change(schedule, "flag-schedule.cancel", by, reason, status=Status.CANCELLED, next_retry_at=None)
+        end_later_steps(schedule, "was cancelled")
     return schedule
 
 

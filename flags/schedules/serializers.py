@@ -19,6 +19,7 @@ from flags.schedules.models import FlagSchedule
 from flags.schedules.recurrence import MAX_EXPRESSION_LENGTH
 from flags.schedules.schedulable import BELOW, HERE
 from flags.schedules.schedule_plan import SchedulePlan
+from flags.schedules.steps import FEWEST_STEPS, LONGEST_WAIT, MOST_STEPS
 from flags.states.plan_serializers import PLANNED, PlanSerializer
 from flags.states.setting_rules import Below
 from flags.states.value_fields import JsonValue
@@ -40,6 +41,15 @@ ROLLOUT = {
     "apply": {"enabled": True, "rolloutPercentage": 25},
     "scheduledAt": "2030-01-31T09:00:00",
     "timeZone": "Europe/Oslo",
+}
+STEPS = {
+    "featureFlagName": names.FLAG,
+    "scheduledAt": "2030-01-31T09:00:00+01:00",
+    "steps": [
+        {"apply": {"enabled": True, "rolloutPercentage": 1}},
+        {"apply": {"rolloutPercentage": 10}, "waitMinutes": 1440},
+        {"apply": {"rolloutPercentage": 100}, "waitMinutes": 4320},
+    ],
 }
 PAIR = {
     "featureFlagName": names.SALE_FLAG,
@@ -74,6 +84,7 @@ PENDING = {
     "timeZone": None,
     "seriesId": None,
     "pairedWithId": None,
+    "firstStepId": None,
     "createdBy": names.KEY_ACTOR,
     "authorOrganizationId": names.NORWAY_ID,
     "authorGone": None,
@@ -91,6 +102,7 @@ APPLIED = PENDING | {
 }
 FORMS = (
     ("scheduledAt, apply", {"scheduledAt", "apply"}),
+    ("scheduledAt, steps", {"scheduledAt", "steps"}),
     ("onAt, offAt", {"onAt", "offAt"}),
     ("onAt, offAt, apply", {"onAt", "offAt", "apply"}),
     ("cron, timeZone, apply", {"cron", "timeZone", "apply"}),
@@ -165,17 +177,28 @@ class WantedFields(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class StepInput(InputSerializer):
+    """A step of a rollout."""
+
+    apply = WantedFields(source="wanted", help_text="The new value, as for a change at a single time.")
+    waitMinutes = serializers.IntegerField(
+        source="wait", required=False, min_value=1, max_value=LONGEST_WAIT,
+        help_text="The time after the step before. The first step has none.",
+    )  # fmt: skip
+
+
 @extend_schema_serializer(
     examples=[
         OpenApiExample("Once, for an organization and all below it", value=ONCE, request_only=True),
         OpenApiExample("Once, for the flag's definition", value=ROLLOUT, request_only=True),
+        OpenApiExample("In steps", value=STEPS, request_only=True),
         OpenApiExample("On, and off again", value=PAIR, request_only=True),
         OpenApiExample("Locked on, and locked off", value=LOCKED_PAIR, request_only=True),
         OpenApiExample("Again and again", value=RECURRING, request_only=True),
     ]
 )
 class NewSchedule(WriteInput):
-    """The body of POST /v1/schedules: a time (scheduledAt), a pair (onAt, offAt) or a recurrence (cron, timeZone)."""
+    """The body of POST /v1/schedules: a time, steps, a pair, or a recurrence (cron, timeZone)."""
 
     combinations: ClassVar = exactly_one_form((words.split(", ") for words, _ in FORMS), everywhere=("timeZone",))
 
@@ -195,6 +218,11 @@ class NewSchedule(WriteInput):
         '{"reset": true} resets the flag to the inherited value. With onAt and offAt only `below` and `reach`.',
     )  # fmt: skip
     scheduledAt = DateTimeText(source="at", required=False, help_text="The time, with an offset or in the timeZone.")
+    steps = StepInput(
+        many=True, required=False, min_length=FEWEST_STEPS, max_length=MOST_STEPS,
+        help_text="A rollout in steps, of which the first comes at scheduledAt. When a step fails for good or is "
+        "cancelled, the later ones are cancelled too.",
+    )  # fmt: skip
     onAt = DateTimeText(source="on_at", required=False, help_text="The time at which the flag is turned on.")
     offAt = DateTimeText(source="off_at", required=False, help_text="The time at which the flag is turned off.")
     cron = Text(
@@ -292,6 +320,9 @@ class ScheduleSerializer(serializers.Serializer[FlagSchedule]):
     pairedWithId = serializers.IntegerField(
         source="paired_with_id", allow_null=True, help_text="The other scheduled change of a pair."
     )
+    firstStepId = serializers.IntegerField(
+        source="first_step_id", allow_null=True, help_text="The first step of a rollout in steps."
+    )
     createdBy = serializers.CharField(source="created_by")
     authorOrganizationId = serializers.IntegerField(
         source="author_organization_id",
@@ -337,6 +368,6 @@ class SchedulePlanSerializer(serializers.Serializer[SchedulePlan]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One", value={"schedules": [PENDING]}, status_codes=[201])])
 class ScheduledSerializer(serializers.Serializer[dict[str, Any]]):
-    """The created schedules: one, or two for onAt and offAt."""
+    """The created schedules: one, two for onAt and offAt, or one for each step."""
 
     schedules = ScheduleSerializer(many=True)

@@ -61,6 +61,7 @@ def test_a_change_is_scheduled_in_any_zone_and_answered_in_utc(api: Api, cast: C
         "apply": {"enabled": True}, "scheduledAt": f"{YEAR}-01-31T08:00:00.000000Z", "status": "pending",
         "retryCount": 0, "maxRetries": 3, "nextRetryAt": None, "lastError": None, "appliedAt": None, "firstTry": None,
         "changeNumber": None, "jobId": None, "cron": None, "timeZone": None, "seriesId": None, "pairedWithId": None,
+        "firstStepId": None,
         "createdBy": answer["createdBy"], "authorOrganizationId": None, "authorGone": None, "reason": "x",
         "correlationId": "r1", "createdAt": answer["createdAt"],
     }  # fmt: skip
