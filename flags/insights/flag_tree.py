@@ -7,7 +7,7 @@ which counts flag states, for at most `time_limit.COUNT_SECONDS`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from flags.insights.models import FlagAdoption
 from flags.insights.time_limit import rows_in_time
 from flags.states.models import FlagSetting, FlagState
 from flags.states.setting_words import SettingLabel, label_of
+from flags.values.variants import word_of
 from flagsite.core.ids import MAX_ID, id_in
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization
@@ -67,6 +68,8 @@ class Node:
     state: FlagState | None = None
     path: str = ""
     branch: Branch | None = None
+    variant: str = ""
+    """The word for the variant or custom value that the organization has; empty if its value names none."""
 
     @property
     def label(self) -> SettingLabel | None:
@@ -202,7 +205,7 @@ def _unfolded(caller: Caller, flag: Flag, branch: Branch, *, at_once: bool) -> B
         return branch
     children = browser.visible_children(caller, parent_id=top.organization.pk)
     below = _branch(flag, children.organizations, more=children.more, at_once=at_once)
-    node = Node(top.organization, top.share, top.enabled, top.setting, top.state, branch=below)
+    node = replace(top, path="", branch=below)
     return Branch([node], is_counted=branch.is_counted and below.is_counted)
 
 
@@ -235,6 +238,7 @@ def _nodes(
             settings.get(organization.pk),
             states.get(organization.pk),
             paths[position] if paths else "",
+            variant=_variant(flag, states.get(organization.pk)),
         )
         for position, organization in enumerate(organizations)
     ]
@@ -242,3 +246,7 @@ def _nodes(
 
 def _stored_value(flag: Flag, state: FlagState | None) -> bool:
     return flag.enabled if state is None or state.enabled is None else state.enabled
+
+
+def _variant(flag: Flag, state: FlagState | None) -> str:
+    return word_of(state.variant, flag.variants) if state is not None and state.enabled else ""

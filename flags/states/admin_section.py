@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,10 +84,9 @@ class SwitchForm(forms.Form):
         max_length=255,
         help_text="For a flag with variants: the key of the variant that counts where it is on. Empty: the default.",
     )
-    custom = forms.JSONField(
+    custom = forms.CharField(
         label="Custom value",
         required=False,
-        widget=forms.TextInput,
         help_text='In place of a variant: a value in JSON, such as "blue" or {"limit": 10}.',
     )
     below = forms.ChoiceField(
@@ -121,6 +121,16 @@ class SwitchForm(forms.Form):
             help_text="The variant that counts where the flag is on.",
         )
 
+    def clean_custom(self) -> Any:
+        """Return the custom value; NOT_GIVEN if the field is empty. Raises ValidationError."""
+        text = self.cleaned_data["custom"]
+        if not text:
+            return NOT_GIVEN
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ValidationError(f'This is not JSON: {error}. A text needs quotes: "blue".') from error
+
     def clean_expires_at(self) -> datetime | None:
         """Return the time in UTC. Raises ValidationError if it has passed."""
         time: datetime | None = self.cleaned_data["expires_at"]
@@ -140,7 +150,8 @@ class SwitchForm(forms.Form):
         if values.get("below") is Below.LOCK and "enabled" in values and not isinstance(values["enabled"], bool):
             self.add_error("below", "A lock needs a value: choose on or off.")
         sets = isinstance(values.get("enabled"), bool)
-        has_custom = bool(str(self.data.get("custom", "")).strip())
+        custom = values.get("custom", NOT_GIVEN)
+        has_custom = custom is not NOT_GIVEN
         if (values.get("variant") or has_custom) and values.get("enabled") is not True:
             self.add_error("enabled", "A variant or a custom value turns the flag on: choose on.")
         if values.get("variant") and has_custom:
@@ -150,7 +161,7 @@ class SwitchForm(forms.Form):
             values["choice"] = Choice(
                 None if values.get("variant") or has_custom else values["enabled"],
                 values.get("variant") or None,
-                values["custom"] if has_custom and "custom" in values else NOT_GIVEN,
+                custom,
             )
         if values.get("only_here") and (not sets or values.get("below") is not Below.KEEP):
             self.add_error("only_here", "Only a value counts here only, and the settings below stay.")

@@ -44,3 +44,56 @@ def test_a_flag_with_variants_is_defined_read_and_changed(
     expect(phone.get_by_label("Variants")).to_have_value(VARIANTS)
     picture(phone, "typed-form-phone")
     assert fits(phone)
+
+
+PLANTED = """
+from flags.definitions import service
+from flags.values.types import FlagType
+from orgs.tree import tree_operations
+acme = tree_operations.create(key="palette", name="Palette")
+for number in range(3):
+    tree_operations.create(key=f"palette-{number}", name=f"Shop {number}", parent_id=acme.pk)
+service.create(key="palette-color", values={
+    "type": "string", "variants": [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}],
+    "default_variant": "blue", "off_variant": "", "value_schema": {"maxLength": 7}}, by="test")
+print(acme.pk)
+"""
+
+
+def test_a_person_gives_an_organization_a_variant_and_one_below_its_own_value(
+    site: Installation, sign_in: SignIn, picture: Callable[..., None]
+) -> None:
+    site.start_worker()
+    acme = int(str(site.manage("shell", "--no-imports", "-c", PLANTED)).split()[-1])
+    page = sign_in("olga")
+    page.goto(f"/admin/flags/flag/set/{acme}/?flag=palette-color")
+    page.get_by_label("Variant").fill("green")
+    page.get_by_label("Reason").fill("a test of colours")
+    page.get_by_role("button", name="Show the effect").click()
+    expect(page.get_by_text("Unknown variant 'green'. The variants are: blue, red.").first).to_be_visible()
+    page.get_by_label("Variant").fill("red")
+    page.get_by_role("button", name="Show the effect").click()
+    expect(page.locator("#preview")).to_contain_text("palette-color gets the stored value red")
+    assert serious(page) == []
+    picture(page, "typed-switch")
+    page.get_by_role("button", name="Set the flag").click()
+    expect(page.locator("body")).to_contain_text("switches palette-color red in Palette")
+    phone = sign_in("olga", dark=True, phone=True)
+    phone.goto(f"/admin/flags/flag/set/{acme + 1}/?flag=palette-color")
+    phone.get_by_label("Custom value").fill('"#0f0"')
+    phone.get_by_label("Reason").fill("their own green")
+    phone.get_by_role("button", name="Show the effect").click()
+    expect(phone.locator("#preview")).to_contain_text('gets the stored value "#0f0"')
+    assert fits(phone)
+    picture(phone, "typed-switch-phone")
+    phone.get_by_role("button", name="Set the flag").click()
+    expect(phone.locator("body")).to_contain_text("palette-color is custom now in Shop 0.")
+    picture(phone, "typed-organization-phone")
+    page.goto("/admin/flags/flag/")
+    page.get_by_role("link", name="palette-color", exact=True).first.click()
+    expect(page.locator("body")).to_contain_text("set to red")
+    picture(page, "typed-tree")
+    expect(page.locator(".fs-status").get_by_text("red", exact=True).first).to_be_visible()  # inherited
+    page.get_by_role("link", name="Set palette-color on Palette").click()
+    expect(page.get_by_label("Variant")).to_contain_text("the default: blue")
+    picture(page, "typed-dialog", whole=False)
