@@ -8,12 +8,13 @@ removing dead rows.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from django.db import connection
 from django.db.models import OuterRef, Subquery
@@ -24,6 +25,7 @@ from flags.evaluation import context_loader
 from flags.evaluation.context_loader import CustomValues, StateColumns
 from flags.evaluation.engine import Definition
 from flags.serving.definition_set import DefinitionSet
+from flags.serving.held_attributes import NO_HELD_ATTRIBUTES, HeldAttributes, InternedAttributes
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.packed_states import NO_STATES, InternedStates, PackedStates
 from flags.states.models import Change, CustomValue
@@ -37,7 +39,7 @@ MOST_KNOWN = 50_000
 """How many different texts of flag states are kept with what they mean."""
 COPY_OUT = """
 COPY (
-    SELECT organization.id, organization.key, organization.parent_id, state.content
+    SELECT organization.id, organization.key, organization.parent_id, state.content, {attributes}
       FROM orgs_organization organization
  LEFT JOIN LATERAL (
            SELECT string_agg(concat_ws(' ', flag_id, COALESCE(source_id, 0), change_number,
@@ -51,15 +53,23 @@ COPY (
 """
 
 
+OWN_ATTRIBUTES = """
+(SELECT jsonb_object_agg(name, value) FROM orgs_organizationattribute
+  WHERE organization_id = organization.id AND name = ANY(%(names)s))
+"""
+"""The own attributes of an organization among those that rules read."""
+
+
 class Place(NamedTuple):
-    """An organization: the ids and keys of its path, and its flag states."""
+    """An organization: the ids and keys of its path, its flag states, and the attributes that hold in it."""
 
     ids: tuple[int, ...]
     keys: tuple[str, ...]
     states: PackedStates
+    attributes: HeldAttributes
 
 
-NOWHERE = Place((), (), NO_STATES)
+NOWHERE = Place((), (), NO_STATES, NO_HELD_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +95,17 @@ class FrozenState:
         self.rows.seek(0)
         reading = _StatesInText(self.states, self.custom)
         ids, keys, states = list(self.above.ids), list(self.above.keys), [self.above.states]
-        for organization_id, key, parent_id, content in csv.reader(line.decode() for line in self.rows):
+        interned, held = InternedAttributes(), [self.above.attributes]
+        for organization_id, key, parent_id, content, attributes in csv.reader(line.decode() for line in self.rows):
             parent = int(parent_id) if parent_id else None
             while len(states) > 1 and ids[-1] != parent:
-                for each in (ids, keys, states):
+                for each in (ids, keys, states, held):
                     each.pop()
             ids.append(int(organization_id))
             keys.append(key)
             states.append(reading.states(content, states[-1]))
-            yield OrganizationSnapshot(tuple(ids), tuple(keys), states[-1], 0)
+            held.append(interned.of(_held(held[-1], json.loads(attributes))) if attributes else held[-1])
+            yield OrganizationSnapshot(tuple(ids), tuple(keys), states[-1], 0, attributes=held[-1])
 
 
 @contextmanager
@@ -107,10 +119,11 @@ def frozen(flag_keys: Sequence[str], organization_id: int | None) -> Iterator[Fr
             at = now()
             definitions = DefinitionSet.load()
             needed = with_prerequisites(flag_keys, definitions.by_key)
-            above = NOWHERE if organization_id is None else _above(organization_id)
+            names = context_loader.organization_attributes_read(needed.values())
+            above = NOWHERE if organization_id is None else _above(organization_id, names)
             newest = _newest_changes(needed.values())
             flag_ids = [one.id for one in needed.values()]
-            count = _copy_out(rows, flag_ids, organization_id)
+            count = _copy_out(rows, flag_ids, names, organization_id)
             custom = dict(CustomValue.objects.filter(flag__in=flag_ids).values_list("pk", "value"))
         yield FrozenState(definitions, needed, at, newest, count, above, rows, InternedStates(), custom)
 
@@ -136,23 +149,31 @@ def _newest_changes(definitions: Iterable[Definition]) -> dict[str, int | None]:
     return dict(flags.values_list("key", "newest"))
 
 
-def _above(organization_id: int) -> Place:
+def _above(organization_id: int, names: Collection[str]) -> Place:
     organization = Organization.objects.filter(pk=organization_id).first()
     if organization is None:
         raise PermanentFailure("The organization of the job does not exist any more.")
     if organization.parent_id is None:
         return NOWHERE
     ids, keys, columns, custom = context_loader.load_organization(organization.parent_id)
-    return Place(ids, keys, InternedStates().of(columns, custom))
+    attributes = InternedAttributes().of(context_loader.load_attributes(ids, names)[0])
+    return Place(ids, keys, InternedStates().of(columns, custom), attributes)
 
 
-def _copy_out(rows: BinaryIO, flag_ids: Sequence[int], organization_id: int | None) -> int:
-    """Copy the organizations with their flag states into the file. Returns their number."""
+def _held(above: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what holds in an organization with these own attributes. A null ends what comes from above."""
+    return {name: value for name, value in {**above, **own}.items() if value is not None}
+
+
+def _copy_out(rows: BinaryIO, flag_ids: Sequence[int], names: Collection[str], organization_id: int | None) -> int:
+    """Copy the organizations with their flag states and the named attributes into the file. Returns their number."""
     subtree = None if organization_id is None else load_subtree(organization_id)
     statement = COPY_OUT.format(
-        condition=is_in_subtree("organization") if subtree else "TRUE", order=in_tree_order("organization")
+        condition=is_in_subtree("organization") if subtree else "TRUE",
+        order=in_tree_order("organization"),
+        attributes=OWN_ATTRIBUTES if names else "NULL",
     )
-    parameters = {"flag_ids": list(flag_ids), **(subtree.parameters() if subtree else {})}
+    parameters = {"flag_ids": list(flag_ids), "names": list(names), **(subtree.parameters() if subtree else {})}
     with connection.cursor() as cursor, connection.wrap_database_errors:
         with cursor.copy(statement, parameters) as copy:
             rows.writelines(copy)

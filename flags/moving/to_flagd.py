@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flags.definitions.loader import load_definitions
-from flags.evaluation.context_loader import load_context
+from flags.evaluation.context_loader import load_context, organization_attributes_read
 from flags.evaluation.effective_value import EffectiveValues
 from flags.evaluation.engine import UNDECIDED, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.reasons import Unit
@@ -50,7 +50,9 @@ def export(organization_id: int, environment: str | None = None) -> FlagdExport:
         organization_id: the organization for whose users flagd answers.
         environment: the environment whose overrides hold; none of them without it.
     """
-    return of_organization(load_context(organization_id), environment, load_definitions())
+    definitions = load_definitions()
+    organization = load_context(organization_id, organization_attributes_read(definitions.values()))
+    return of_organization(organization, environment, definitions)
 
 
 def of_organization(

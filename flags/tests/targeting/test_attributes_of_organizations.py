@@ -8,9 +8,14 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from conftest import Cast, _key
+from flags.batch_evaluation.frozen_state import frozen
 from flags.client import is_enabled
 from flags.definitions import service
+from flags.definitions.loader import load_definitions
 from flags.definitions.models import Flag
+from flags.evaluation.context_loader import load_context, organization_attributes_read
+from flags.evaluation.engine import EvaluationContext, evaluate
+from flags.moving.to_flagd import export
 from flags.serving.cache_events import AttributeChanged, decode, encode
 from flags.states.set_flag import set_flag
 from flags.states.setting_rules import Below
@@ -214,3 +219,31 @@ def test_the_notification_says_which_attribute_of_which_organization_has_changed
     assert (event.concerns((1, 7)), event.concerns((1, 8)), AttributeChanged(0, "plan").concerns(())) == (
         True, False, True,
     )  # fmt: skip
+
+
+def test_a_batch_evaluation_knows_the_attributes_of_each_organization(cast: Cast, flag: Flag) -> None:
+    give(cast.acme, plan="pro", unread="x")
+    give(cast.oslo, plan=None)
+    give(cast.rome, plan="free")
+    context = EvaluationContext()
+    for below in (None, cast.north.pk, cast.oslo.pk):
+        with frozen(["new-ui"], below) as state:
+            rules = state.definitions.compiled_flags
+            found = {
+                one.keys[-1]: rules(one.states, "")["new-ui"].decide(one, "", b"").enabled
+                for one in state.organizations()
+            }
+        definitions = load_definitions()
+        names = organization_attributes_read(definitions.values())
+        for key, enabled in found.items():
+            place = load_context(Organization.objects.get(key=key).pk, names)
+            assert enabled is evaluate(definitions["new-ui"], place, context, definitions).enabled
+        assert found["oslo"] is False
+        assert found.get("bergen", True) is True
+
+
+def test_the_export_for_flagd_decides_by_the_attributes_of_the_organization(cast: Cast, flag: Flag) -> None:
+    give(cast.acme, plan="pro")
+    exported = {key: export(one.pk).document["flags"]["new-ui"] for key, one in (("a", cast.oslo), ("r", cast.rival))}
+    assert (exported["a"]["defaultVariant"], exported["r"]["defaultVariant"]) == ("on", "off")
+    assert "targeting" not in exported["a"]
