@@ -27,6 +27,8 @@ class Issue(StrEnum):
     FALL_THROUGH = "fall-through"
     TOO_LONG = "too-long"
     FORM = "form"
+    OFF = "off"
+    CONTEXT_KIND = "context-kind"
 
 
 @dataclass(frozen=True, slots=True)

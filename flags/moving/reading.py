@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from flags.errors import InvalidFlagFile
 from flags.moving.issues import Issue, Remark
 from flags.moving.serializers import FlagFileInput, entries_of
-from flags.moving.sources import flagd, unleash
+from flags.moving.sources import flagd, flagsmith, growthbook, launchdarkly, unleash
 from flags.moving.writing import Entry
 from flagsite.core.api.input import errors_of, printable
 
@@ -31,11 +31,17 @@ class Source(StrEnum):
 
     UNLEASH = "unleash"
     FLAGD = "flagd"
+    LAUNCHDARKLY = "launchdarkly"
+    GROWTHBOOK = "growthbook"
+    FLAGSMITH = "flagsmith"
 
 
 READERS: Mapping[Source, Callable[[Any, str], tuple[list[dict[str, Any]], list[Remark]]]] = {
     Source.UNLEASH: unleash.read,
     Source.FLAGD: flagd.read,
+    Source.LAUNCHDARKLY: launchdarkly.read,
+    Source.GROWTHBOOK: growthbook.read,
+    Source.FLAGSMITH: flagsmith.read,
 }
 
 

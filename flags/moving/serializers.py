@@ -50,7 +50,7 @@ FLAGD_EXAMPLE = {
     ],
 }
 
-SOURCES = ["unleash", "flagd"]
+SOURCES = ["unleash", "flagd", "launchdarkly", "growthbook", "flagsmith"]
 FLAGD_FLAG_EXAMPLE = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
 IMPORT_EXAMPLE = {
     "mode": "merge",

@@ -20,7 +20,7 @@ from orgs.tests.people import signed_in
 
 pytestmark = pytest.mark.django_db
 FOLDER = Path(__file__).parent
-SOURCES = ["unleash", "flagd"]
+SOURCES = ["unleash", "flagd", "launchdarkly", "growthbook", "flagsmith"]
 IMPORTS = "/v1/flag-imports"
 
 
