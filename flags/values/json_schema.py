@@ -6,6 +6,7 @@ else costs steps, and a check that needs more than MOST_STEPS is refused. `forma
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
@@ -25,8 +26,10 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_PATTERN = 256
 MOST_BYTES = 1 << 20
 """The memory of one compiled pattern."""
-MOST_STEPS = 200_000
-"""About a fifth of a second."""
+MOST_STEPS = 100_000
+"""About a tenth of a second."""
+MOST_PARTS = 1_000
+"""The most objects and booleans in a schema, each of which may be a schema."""
 CHARACTERS_OF_A_STEP = 16
 LONGEST_MESSAGE = 200
 REFUSED = frozenset(
@@ -50,6 +53,15 @@ def check_schema(schema: Any) -> None:
         raise ValidationError('Not a JSON Schema: an object such as {"enum": ["blue", "red"]}, or null for none.')
     check_json(schema)
     _check_keywords(schema)
+    _check_as_schema(canonical_json(schema))
+
+
+@lru_cache(maxsize=128)
+def _check_as_schema(text: str) -> None:
+    """Check that JSON is a schema. A request checks the same schema several times. Raises ValidationError."""
+    schema = json.loads(text)
+    if _schemas_in(schema) > MOST_PARTS:
+        raise ValidationError(f"The schema has more than {MOST_PARTS:,} objects and booleans.")
     try:
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except RecursionError:
@@ -77,6 +89,12 @@ def check_values(schema: Mapping[str, Any] | None, values: Iterable[tuple[str, A
         raise ValidationError(f"The schema refers to {error.ref!r}, which it does not have.") from error
     finally:
         _left.reset(token)
+
+
+def _schemas_in(value: Any) -> int:
+    """Return the number of objects and booleans in a schema, itself included."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict | bool) + sum(map(_schemas_in, inner))
 
 
 def _check_keywords(schema: Any) -> None:

@@ -99,6 +99,8 @@ def test_a_check_that_would_take_long_is_refused(schema: Any, value: Any) -> Non
         ({"pattern": "a" * 257}, "more than 256 characters"),
         ({"const": "x" * 2**14}, "16,384 bytes"),
         ({"const": 2**53}, "whole number"),
+        ({"allOf": [{}] * 1_000}, "more than 1,000 objects"),
+        ({"allOf": [True] * 1_000}, "more than 1,000 objects"),
     ],
 )
 def test_a_schema_that_is_none_or_leads_out_of_itself_is_refused(schema: Any, words: str) -> None:
