@@ -20,6 +20,7 @@ from flags.evaluation.reasons import Reason
 from flags.serving.resolution import Resolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flags.values.conversion import WrongType, converted, type_of
+from flags.values.served import copied
 from flags.values.types import FlagType
 from flagsite.core.errors import FlagsiteError
 from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
@@ -93,14 +94,25 @@ class ValueDetails(Generic[Value]):
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def value(name: str, default: Value, **asked: Unpack[Asked]) -> Value:
+def value(
+    name: str,
+    default: Value,
+    *,
+    user_id: str | int | None = None,
+    organization: AnyOrganization | None = None,
+    environment: str | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
+) -> Value:
     """Return the value of a flag.
 
     Args:
         name: the key of the flag.
         default: a value of the type that the code needs. It is returned where the flag has no value of this type. An
             integer may be asked for as a float, and a float as an integer, where this loses nothing.
-        asked: `user_id`, `organization`, `environment` and `attributes`, as for `is_enabled`.
+        user_id: the targeting key.
+        organization: the organization.
+        environment: the environment.
+        attributes: what targeting rules can ask for. The middleware or `asking_for` sets what is not given.
 
     Returns:
         The value. An object is a copy, which the code may change.
@@ -109,8 +121,15 @@ def value(name: str, default: Value, **asked: Unpack[Asked]) -> Value:
         TypeError: the default is of no type that a flag can have.
     """
     wanted = type_of(default)
+    layer = overrides.layers.get()
     try:
-        return _value_in(find(name, **asked), default, wanted)
+        if layer is not None and name in layer.values:
+            return _value_in(layer.values[name], default, wanted)
+        found = resolve(name, user_id, organization, environment, attributes)  # as `find` does, with a call less
+        result: Value | None = found.value
+        if result is not None and found.flag_type is wanted:
+            return result if wanted is not FlagType.OBJECT else copied(result)
+        return _value_in(_decided(found), default, wanted)
     except FAILURES as error:
         note_default(name, error, default)
         return default
@@ -144,19 +163,30 @@ async def avalue_details(name: str, default: Value, **asked: Unpack[Asked]) -> V
         return _details_of(error, name, default)
 
 
-def variant(name: str, default: str = "", **asked: Unpack[Asked]) -> str:
+def variant(
+    name: str,
+    default: str = "",
+    *,
+    user_id: str | int | None = None,
+    organization: AnyOrganization | None = None,
+    environment: str | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
+) -> str:
     """Return the key of the variant that a flag serves.
 
     Args:
         name: the key of the flag.
         default: is returned where the flag serves no value, or cannot be evaluated.
-        asked: `user_id`, `organization`, `environment` and `attributes`, as for `is_enabled`.
+        user_id: the targeting key.
+        organization: the organization.
+        environment: the environment.
+        attributes: what targeting rules can ask for. The middleware or `asking_for` sets what is not given.
 
     Returns:
         The key. It is `on` or `off` for a boolean flag, and `custom` for a custom value.
     """
     try:
-        return find(name, **asked).variant or default
+        return find(name, user_id, organization, environment, attributes).variant or default
     except FAILURES as error:
         note_default(name, error, default)
         return default

@@ -8,6 +8,11 @@ from typing import Any
 from flags.values.served import copied
 from flags.values.types import FlagType
 
+EXACT_TYPES: Mapping[type, FlagType] = {
+    bool: FlagType.BOOLEAN, str: FlagType.STRING, int: FlagType.INTEGER, float: FlagType.FLOAT, dict: FlagType.OBJECT,
+    list: FlagType.OBJECT,
+}  # fmt: skip
+"""The types of most defaults, so that an evaluation finds them at once."""
 LARGEST_EXACT = 2**53 - 1
 """The largest whole number that a float stands for, and no other number."""
 
@@ -21,8 +26,9 @@ class WrongType(TypeError):
 
 def type_of(default: object) -> FlagType:
     """Return the type of flags that a default in the code stands for. Raises TypeError if there is none."""
-    if isinstance(default, bool):
-        return FlagType.BOOLEAN
+    exact = EXACT_TYPES.get(type(default))
+    if exact is not None:
+        return exact
     for python_type, flag_type in (
         (str, FlagType.STRING), (int, FlagType.INTEGER), (float, FlagType.FLOAT), (Mapping | Sequence, FlagType.OBJECT),
     ):  # fmt: skip
@@ -40,8 +46,8 @@ def converted(value: Any, flag_type: FlagType, wanted: FlagType) -> Any:
     Raises:
         WrongType: for any other type than that of the flag.
     """
-    if wanted == flag_type:
-        return copied(value) if flag_type == FlagType.OBJECT else value
+    if wanted is flag_type:
+        return copied(value) if wanted is FlagType.OBJECT else value
     if {wanted, flag_type} == {FlagType.INTEGER, FlagType.FLOAT} and abs(value) <= LARGEST_EXACT:
         if wanted == FlagType.FLOAT:
             return float(value)

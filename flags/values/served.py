@@ -133,11 +133,16 @@ def as_json(value: Any, flag_type: FlagType) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+NESTED = frozenset({dict, list})
+
+
 def copied(value: Any) -> Any:
     """Return a copy of a JSON value that shares no object or array with it."""
     if isinstance(value, dict):
-        return {name: copied(member) for name, member in value.items()}
-    return [copied(member) for member in value] if isinstance(value, list) else value
+        return {name: copied(part) if type(part) in NESTED else part for name, part in value.items()}
+    if isinstance(value, list):
+        return [copied(part) if type(part) in NESTED else part for part in value]
+    return value
 
 
 def _by_key(flag: HasVariants, key: str) -> Served | None:
