@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from django.conf import settings
 
@@ -18,9 +18,14 @@ from flags.serving.bulk_evaluation import BulkEvaluation
 from flags.serving.compiled_flag import NO_FLAG, CompiledFlag
 from flags.serving.compiled_rules import CompiledRules
 from flags.serving.packed_states import PackedStates
+from flags.values.served import as_json
+from flags.values.types import FlagType
 
 COMPILED_BYTES = 2_000
-"""About what one flag's rules take for one value: two resolutions with JSON, and their entries in dictionaries."""
+"""About what one flag's rules take for one value: two resolutions with JSON, and their entries in dictionaries.
+
+The values of variants come on top, as each resolution has its value in its JSON.
+"""
 
 
 class CompiledFlags(dict[str, CompiledRules]):
@@ -62,8 +67,8 @@ class CompiledFlagsLimit:
     list that every read would have to put in order.
     """
 
-    def __init__(self, flag_count: int) -> None:
-        bytes_of_each = COMPILED_BYTES * max(1, flag_count)
+    def __init__(self, definitions: Iterable[Definition]) -> None:
+        bytes_of_each = sum(map(_compiled_bytes, definitions)) or COMPILED_BYTES
         self.most = max(2, settings.EVALUATION_CACHE_MEGABYTES * 2**20 // 3 // bytes_of_each)
         self.lock = threading.Lock()
         """Held while something is compiled, kept or dropped."""
@@ -139,6 +144,12 @@ def _fill_prerequisites(flags: Mapping[str, CompiledFlag]) -> None:
                 needed = flags.get(key) or _missing_flag(key)
                 under_way.append((needed, iter(needed.prerequisites)))
         flag.all_prerequisites.pop()  # itself
+
+
+def _compiled_bytes(definition: Definition) -> int:
+    """About what a flag's rules take for one value, with the longest value of a variant in two resolutions."""
+    lengths = (len(as_json(each.value, FlagType.OBJECT)) for each in definition.variants)
+    return COMPILED_BYTES + 2 * max(lengths, default=0)
 
 
 def _missing_flag(key: str) -> CompiledFlag:

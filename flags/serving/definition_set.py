@@ -43,14 +43,14 @@ class DefinitionSet:
     def __post_init__(self) -> None:
         object.__setattr__(self, "read_attributes", reader_of(_attributes_read(self.by_key)))
         object.__setattr__(self, "organization_attributes", organization_attributes_read(self.by_key.values()))
-        limit = CompiledFlagsLimit(len(self.by_key)) if self.shared_limit is None else self.shared_limit
+        limit = CompiledFlagsLimit(self.by_key.values()) if self.shared_limit is None else self.shared_limit
         object.__setattr__(self, "limit", limit)
 
     @classmethod
     def load(cls) -> DefinitionSet:
         """The definitions as they stand in the database."""
         by_key = loader.load_definitions()
-        limit = CompiledFlagsLimit(len(by_key))
+        limit = CompiledFlagsLimit(by_key.values())
         clients = ClientDefinitions.of(by_key, limit)
         return cls(by_key, *_described(by_key), clients=clients, shared_limit=limit)
 

@@ -21,7 +21,7 @@ from flags.evaluation.engine import Definition, StateValue
 from flags.evaluation.reasons import Unit
 from flags.evaluation.wants import Want
 from flags.serving.cache_events import OrganizationMoved, StatesWritten
-from flags.serving.compiled_environment import COMPILED_BYTES
+from flags.serving.compiled_environment import COMPILED_BYTES, CompiledFlagsLimit
 from flags.serving.compiled_flag import CompiledFlag
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.packed_states import InternedStates
@@ -321,3 +321,11 @@ def age(cache: EvaluationCache, *, seconds: float) -> None:
     cache._definitions_read_at -= seconds
     for snapshot in cache._snapshots.values():
         snapshot.read_at -= seconds
+
+
+def test_long_values_leave_room_for_fewer_organizations() -> None:
+    flags = [
+        Definition(1, "flag", type=FlagType.STRING, variants=(Variant(1, "v", text),)) for text in ("x", "x" * 16_000)
+    ]
+    short, long = (CompiledFlagsLimit([flag]).most for flag in flags)
+    assert 10 * long < short
