@@ -16,7 +16,7 @@ from flags.evaluation.context_loader import load_context, organization_attribute
 from flags.evaluation.effective_value import EffectiveValues
 from flags.evaluation.engine import UNDECIDED, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.reasons import Unit
-from flags.evaluation.rollout import BUCKETS, bucketing
+from flags.evaluation.rollout import BUCKETS
 from flags.moving import json_logic
 from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.json_logic import Logic
@@ -31,6 +31,10 @@ NO_VARIANT = "targeting-key-missing"
 """No variant of any flag. flagd answers with an error for it, as Flagsite does without a targeting key."""
 PAIR, TEXT = 10, 11
 """The versions of the hash that flagd has today (`flags.evaluation.hashes`)."""
+NO_ROLLOUT = RuleRollout(0)
+"""In place of the rollout of a targeting rule, for that of the flag."""
+NamedRange = tuple[str | None, int]
+"""A variant, None for no value, and the end of its buckets."""
 Result = str | dict[str, Any] | None
 """What JSON Logic returns: a variant, an expression, or null for no value."""
 
@@ -160,12 +164,19 @@ class _FlagdFlag:
         return self._named(served(self.definition, enabled=enabled, key=rule.variant))
 
     def _share_of_rule(self, rollout: RuleRollout) -> Result:
-        results = [self._named(served(self.definition, enabled=enabled)) for enabled in (True, False)]
         if rollout.reads:
             raise NoEqual(Issue.UNIT, f"The rollout counts the attribute {rollout.by!r}.")
+        ends = self._ends(rollout)
+        ranges = [(self._named(served(self.definition, enabled=on, key=key)), end) for on, key, end in ends]
         if rollout.by == TARGETING_KEY:
-            return self._fractional(rollout.threshold, *results)
-        return self._by_organization(rollout.unit({}, "", self.place.organization), rollout.threshold, *results)
+            return self._fractional(ranges, rollout)
+        return self._by_organization(rollout.unit({}, "", self.place.organization), ranges, rollout)
+
+    def _ends(self, rollout: RuleRollout) -> list[tuple[bool, str, int]]:
+        """Return on or off, the variant if it is a certain one, and the end of its buckets, for each range."""
+        if self.definition.type != FlagType.BOOLEAN:
+            return [(True, key, end) for key, end in rollout.ranges]
+        return [(True, "", rollout.threshold), (False, "", BUCKETS)]
 
     def _last(self) -> Result:
         """Return what the organization's value and the rollout of the flag say."""
@@ -176,13 +187,14 @@ class _FlagdFlag:
             return off
         if definition.threshold == BUCKETS:
             return on
+        ranges = [(on, definition.threshold), (off, BUCKETS)]
         if definition.unit == Unit.TARGETING_KEY:
-            share = self._fractional(definition.threshold, on, off)
+            share = self._fractional(ranges, NO_ROLLOUT)
             return {"if": [json_logic.has_user(), share, NO_VARIANT]}
         level = definition.level if definition.unit == Unit.ANCESTOR else None
         by = ANCESTOR if definition.unit == Unit.ANCESTOR else ORGANIZATION
         unit = RuleRollout(0, by, level).unit({}, "", organization)
-        return self._by_organization(unit, definition.threshold, on, off)
+        return self._by_organization(unit, ranges, NO_ROLLOUT)
 
     def _own(self, *, enabled: bool) -> str | None:
         """Return the variant of the organization for on or off."""
@@ -190,28 +202,33 @@ class _FlagdFlag:
         own = {} if state is None else {"number": state.variant, "custom": state.custom}
         return self._named(served(self.definition, enabled=enabled, **own))
 
-    def _by_organization(self, unit: str, threshold: int, on: str | None, off: str | None) -> str | None:
+    def _by_organization(self, unit: str, ranges: Sequence[NamedRange], rollout: RuleRollout) -> str | None:
         definition = self.definition
         try:
-            formula = bucketing(definition.salt, definition.key, definition.hash_version)
+            formula = rollout.bucketing(definition.salt, definition.key, definition.hash_version)
         except UNDECIDED as error:
             raise NoEqual(Issue.BUCKETS, error.detail) from error
-        return on if formula.bucket(unit_bytes(unit)) < threshold else off
+        number = formula.bucket(unit_bytes(unit))
+        return next(variant for variant, end in ranges if number < end)
 
-    def _fractional(self, threshold: int, on: str | None, off: str | None) -> Result:
-        """Return the share of users, if flagd counts with the flag's formula."""
-        if threshold in (0, BUCKETS):
-            return on if threshold else off
+    def _fractional(self, ranges: Sequence[NamedRange], rollout: RuleRollout) -> Result:
+        """Return the shares of users, if flagd counts with the formula of the flag or of the rollout."""
+        starts = [0, *(end for _, end in ranges)]
+        taken = [(key, end - start) for (key, end), start in zip(ranges, starts, strict=False) if end > start]
+        if len(taken) == 1:
+            return taken[0][0]
+        shares = [[key, size] for key, size in taken]
         definition = self.definition
-        shares = [[on, threshold], [off, BUCKETS - threshold]]
-        if on is None or off is None:
+        salt = definition.salt if rollout.salt is None else rollout.salt
+        version = definition.hash_version if rollout.hash_version is None else rollout.hash_version
+        if any(key is None for key, _ in taken):
             raise NoEqual(Issue.VALUE, "A share of the users gets no value, and each share of flagd has one.")
-        if definition.hash_version == TEXT:
-            return {"fractional": [{"cat": [definition.salt, json_logic.USER]}, *shares]}
-        if definition.hash_version == PAIR and definition.salt == definition.key:
+        if version == TEXT:
+            return {"fractional": [{"cat": [salt, json_logic.USER]}, *shares]}
+        if version == PAIR and salt == definition.key:
             return {"fractional": shares}
         detail = (
-            f"flagd counts users by another formula than hash version {definition.hash_version}, so other users would "
+            f"flagd counts users by another formula than hash version {version}, so other users would "
             f"get it. Hash version {TEXT} is flagd's."
         )
         raise NoEqual(Issue.BUCKETS, detail)

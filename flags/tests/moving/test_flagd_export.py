@@ -91,10 +91,11 @@ def definitions(draw: Any, *, typed: bool) -> Definition:
     keys = [variant.key for variant in VARIANTS]
     weight = st.integers(0, 100)
     serve: Any = st.sampled_from(keys if typed else ["on", "off"]).map(lambda key: {"variant": key})
-    if not typed:
-        by = st.sampled_from([{"by": "targetingKey"}, {"by": "organization"}, {"by": "ancestor", "level": 0}])
-        shares: Any = st.tuples(weight, by).map(lambda two: {"rollout": {"on": two[0], "off": 100 - two[0]}} | two[1])
-        serve = serve | shares
+    by = st.sampled_from([{"by": "targetingKey"}, {"by": "organization"}, {"by": "ancestor", "level": 0}])
+    two_keys = st.permutations(keys).map(lambda order: order[:2]) if typed else st.just(["on", "off"])
+    serve = serve | st.tuples(weight, by, two_keys).map(
+        lambda drawn: {"rollout": {drawn[2][0]: drawn[0], drawn[2][1]: 100 - drawn[0]}} | drawn[1]
+    )
     rule = st.fixed_dictionaries({"clauses": st.lists(clauses(), min_size=1, max_size=3), "serve": serve})
     content = draw(st.lists(rule, max_size=3))
     unit = draw(st.sampled_from(list(Unit)))
