@@ -107,7 +107,10 @@ class FlagFile(TakesLongBodies):
         values = FlagFileInput.read(request)
         header = request.headers.get("If-Match")
         expected = service.ANY if header is None else versions_in(header)
-        written = writing.write(values["flags"], mode, by=self.caller.name, reason=self.reason, expected=expected)
+        written = writing.write(
+            values["flags"], mode, by=self.caller.name, reason=self.reason, expected=expected,
+            segments=values.get("segments", ()),
+        )  # fmt: skip
         return _answer(written)
 
 
@@ -157,8 +160,9 @@ class PlanOfFlagFile(TakesLongBodies):
         """
         options = FlagFilePlanOptions.read(request)
         check_may_define(self.caller)
-        entries = FlagFileInput.read(request)["flags"]
-        return _answer(writing.plan(entries, options["mode"], by=self.caller.name))
+        values = FlagFileInput.read(request)
+        segments = values.get("segments", ())
+        return _answer(writing.plan(values["flags"], options["mode"], by=self.caller.name, segments=segments))
 
 
 class FlagImports(TakesLongBodies):

@@ -1,8 +1,8 @@
-"""The flag file: all definitions as one JSON document whose bytes are always the same for the same definitions.
+"""The flag file: all definitions and segments as one JSON document, with the same bytes for the same content.
 
-The names in an object are sorted, the flags are in the order of their names, and the indentation is two spaces. A file
-has everything that people define, and nothing that Flagsite counts, such as versions and times. So an export of what
-was imported has the same bytes as the file.
+The names in an object are sorted, the flags and the segments are in the order of their names, and the indentation is
+two spaces. A file has everything that people define, and nothing that Flagsite counts, such as versions and times. So
+an export of what was imported has the same bytes as the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from flags.definitions.fields import as_json, values_of
 from flags.definitions.models import Flag
+from flags.moving.segments_of_file import segments_of_file
 
 FORMAT = "flagsite-flags-1"
 """The name of the format in the file. A later format that older versions cannot read gets another name."""
@@ -33,7 +34,12 @@ def document(*, with_archived: bool = False) -> dict[str, Any]:
         with_archived: whether the file has archived flags too.
     """
     flags = sorted(flags_of_file(with_archived=with_archived), key=lambda flag: flag.key)
-    return {"format": FORMAT, "flags": [{"name": flag.key, **as_json(values_of(flag))} for flag in flags]}
+    segments = segments_of_file()
+    return {
+        "format": FORMAT,
+        "flags": [{"name": flag.key, **as_json(values_of(flag))} for flag in flags],
+        **({"segments": segments} if segments else {}),
+    }
 
 
 def text_of(content: dict[str, Any]) -> str:

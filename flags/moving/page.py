@@ -129,10 +129,10 @@ class MovingPages(Pages):
             reading = _reading(values)
             entries, form.remarks = reading.entries, words.lines_about(reading.remarks)
             if PLAN in request.POST:
-                plan = writing.plan(entries, values["mode"], by=by)
+                plan = writing.plan(entries, values["mode"], by=by, segments=reading.segments)
                 _keep(form, values["bytes"])
                 return plan
-            written = writing.write(entries, values["mode"], by=by, reason=values["reason"])
+            written = writing.write(entries, values["mode"], by=by, reason=values["reason"], segments=reading.segments)
         except FlagsiteError as error:
             form.add_error("file", error.detail)
             return None
@@ -164,9 +164,11 @@ def _keep(form: FlagFileForm, content: bytes) -> None:
 
 def _shown(plan: Written) -> dict[str, Any]:
     """Return what the page shows of a plan."""
+    written = [(flag.key, flag.action.value, flag.changes) for flag in plan.flags]
+    written += [(f"segment {segment.key}", segment.action, segment.changes) for segment in plan.segments]
     rows = [
-        (flag.key, flag.action.value, [(each.name, words.value_in_words(each.before), words.value_in_words(each.after))
-                                       for each in flag.changes])
-        for flag in plan.flags if flag.action is not Action.NONE
+        (name, verb, [(each.name, words.value_in_words(each.before), words.value_in_words(each.after))
+                      for each in changes])
+        for name, verb, changes in written if verb != Action.NONE
     ]  # fmt: skip
     return {"summary": words.summary(plan), "rows": rows, "is_planned": True}

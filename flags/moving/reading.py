@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from flags.errors import InvalidFlagFile
 from flags.moving.issues import Issue, Remark
+from flags.moving.segments_of_file import SegmentEntry
 from flags.moving.serializers import FlagFileInput, entries_of
 from flags.moving.sources import flagd, flagsmith, growthbook, launchdarkly, unleash
 from flags.moving.writing import Entry
@@ -24,6 +25,7 @@ class Reading:
 
     entries: Sequence[Entry]
     remarks: Sequence[Remark] = ()
+    segments: Sequence[SegmentEntry] = ()
 
 
 class Source(StrEnum):
@@ -109,7 +111,7 @@ def read_flag_file(content: Any) -> Reading:
         raise InvalidFlagFile(_in_words(error.detail)) from None
     if not is_valid:
         raise InvalidFlagFile(_in_words(errors_of(checked)))
-    return Reading(checked.validated_data["flags"])
+    return Reading(checked.validated_data["flags"], segments=checked.validated_data.get("segments", ()))
 
 
 def _in_words(errors: Any) -> str:

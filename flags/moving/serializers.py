@@ -10,7 +10,9 @@ from rest_framework import serializers
 from flags.definitions.serializers import FieldChangeSerializer, NewDefinition
 from flags.moving.flag_file import FORMAT
 from flags.moving.issues import Issue, Remark
+from flags.moving.segments_of_file import ACTIONS, SegmentEntry, WrittenSegment
 from flags.moving.writing import Action, Entry, Mode, Written, WrittenFlag
+from flags.segments.serializers import NewSegment
 from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput, printable
 
@@ -32,6 +34,7 @@ RESULT_EXAMPLE = {
             "changes": [{"field": "owner", "before": "", "after": "team checkout"}],
         }
     ],
+    "segments": [],
 }
 
 FLAGD_EXAMPLE = {
@@ -59,6 +62,7 @@ IMPORT_EXAMPLE = {
     "archived": 0,
     "unchanged": 0,
     "flags": [{"name": names.NEW_FLAG, "action": "create", "changes": []}],
+    "segments": [],
     "remarks": [
         {"flag": "old-banner", "code": "strategy", "detail": "Flagsite has nothing like it.", "imported": False}
     ],
@@ -94,12 +98,45 @@ class FlagsOfFile(serializers.Field[list[Entry], Any, Any, Any]):
         return entries
 
 
+class SegmentOfFile(NewSegment):
+    """One segment of a flag file."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        del fields["reason"]  # the file has one reason for all
+        return {name: field for name, field in fields.items() if not field.read_only}
+
+
+@extend_schema_field(SegmentOfFile(many=True))
+class SegmentsOfFile(serializers.Field[list[SegmentEntry], Any, Any, Any]):
+    """The segments of a flag file. The messages about a segment name it."""
+
+    def to_internal_value(self, data: Any) -> list[SegmentEntry]:
+        if not isinstance(data, list) or len(data) > MOST_FLAGS:
+            raise serializers.ValidationError(f"Not a list of at most {MOST_FLAGS:,} segments.")
+        checked = SegmentOfFile(data=data, many=True)
+        if not checked.is_valid():
+            by_place: Any = checked.errors
+            wrong = [(data[place], by_place[place]) for place in sorted(by_place)][:20]
+            raise serializers.ValidationError(
+                [f"{_called(segment, 'segment', 'key')}: {_in_words(errors)}" for segment, errors in wrong]
+            )
+        entries = {values["key"]: values for values in checked.validated_data}
+        if len(entries) < len(data):
+            raise serializers.ValidationError("A segment is there twice. Write each segment once.")
+        return [
+            SegmentEntry(key, {name: value for name, value in values.items() if name != "key"})
+            for key, values in entries.items()
+        ]
+
+
 @extend_schema_serializer(component_name="FlagFileToWrite", examples=[OpenApiExample("One flag", value=FILE_EXAMPLE)])
 class FlagFileInput(WriteInput):
     """A flag file that is written."""
 
     format = serializers.ChoiceField([FORMAT], required=False, help_text="The format of the file.")
     flags = FlagsOfFile(help_text=f"At most {MOST_FLAGS:,} flags, each of them once.")
+    segments = SegmentsOfFile(required=False, help_text=f"At most {MOST_FLAGS:,} segments, each of them once.")
 
 
 @extend_schema_serializer(
@@ -110,6 +147,7 @@ class FlagFileSerializer(serializers.Serializer[dict[str, Any]]):
 
     format = serializers.ChoiceField([FORMAT])
     flags = FlagOfFile(many=True)
+    segments = SegmentOfFile(many=True, required=False, help_text="Missing: there are none.")
 
 
 class FlagFileOptions(QuerySerializer):
@@ -193,6 +231,14 @@ class WrittenFlagSerializer(serializers.Serializer[WrittenFlag]):
     changes = FieldChangeSerializer(many=True, help_text="The fields of an existing flag that change.")
 
 
+class WrittenSegmentSerializer(serializers.Serializer[WrittenSegment]):
+    """What was done with a segment, or would be."""
+
+    key = serializers.CharField()
+    action = serializers.ChoiceField(ACTIONS)
+    changes = FieldChangeSerializer(many=True, help_text="The fields of an existing segment that change.")
+
+
 @extend_schema_serializer(
     component_name="WrittenFlags",
     examples=[OpenApiExample("An owner", value=RESULT_EXAMPLE, response_only=True, status_codes=[200])],
@@ -206,6 +252,9 @@ class WrittenSerializer(serializers.Serializer[Written]):
     archived = serializers.SerializerMethodField()
     unchanged = serializers.SerializerMethodField()
     flags = WrittenFlagSerializer(many=True, help_text="All flags of the file and all that it archives, by name.")
+    segments = WrittenSegmentSerializer(
+        many=True, help_text="All segments of the file and all that it deletes, by key."
+    )
 
     def get_created(self, written: Written) -> int:
         return written.count(Action.CREATE)
@@ -270,9 +319,9 @@ def _entry(values: dict[str, Any]) -> Entry:
     return Entry(values["name"], {name: value for name, value in values.items() if name != "name"})
 
 
-def _called(flag: Any) -> str:
-    name = flag.get("name") if isinstance(flag, dict) else None
-    return f"The flag {printable(str(name))!r}" if name else "A flag without a name"
+def _called(written: Any, noun: str = "flag", member: str = "name") -> str:
+    name = written.get(member) if isinstance(written, dict) else None
+    return f"The {noun} {printable(str(name))!r}" if name else f"A {noun} without a {member}"
 
 
 def _in_words(errors: Any) -> str:

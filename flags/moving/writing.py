@@ -21,6 +21,7 @@ from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag
 from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
 from flags.moving import flag_file
+from flags.moving.segments_of_file import SegmentEntry, WrittenSegment, delete_others, write_segments
 from flagsite.core.errors import FlagsiteError
 
 Values = Mapping[str, Any]
@@ -32,7 +33,7 @@ class Mode(StrEnum):
     """How a file is written."""
 
     MERGE = "merge"
-    """Flags are added and changed. A field that the file leaves out stays, and so does a flag."""
+    """Flags and segments are added and changed. A field that the file leaves out stays, and so does a flag."""
     MIRROR = "mirror"
     """The definitions become those of the file: fields get their defaults, and all other flags are archived."""
 
@@ -69,6 +70,7 @@ class Written:
 
     mode: Mode
     flags: Sequence[WrittenFlag]
+    segments: Sequence[WrittenSegment] = ()
 
     def count(self, action: Action) -> int:
         """Return the number of flags with which this was done."""
@@ -76,7 +78,13 @@ class Written:
 
 
 def write(
-    entries: Sequence[Entry], mode: Mode, *, by: str, reason: str = "", expected: Collection[str] = service.ANY
+    entries: Sequence[Entry],
+    mode: Mode,
+    *,
+    by: str,
+    reason: str = "",
+    expected: Collection[str] = service.ANY,
+    segments: Sequence[SegmentEntry] = (),
 ) -> Written:
     """Write the definitions of a file, all or none.
 
@@ -86,25 +94,32 @@ def write(
         by: the actor.
         reason: the reason for the audit log.
         expected: the revisions of the flag file, of which it must have one before.
+        segments: the segments of the file, each of them once.
 
-    Raises FlagFileChangedMeanwhile, and for a flag what `service.create` and `service.update` raise; the message names
-    the flag then.
+    Raises FlagFileChangedMeanwhile, for a segment what `write_segments` raises, and for a flag what `service.create`
+    and `service.update` raise; the message names the segment or the flag then.
     """
     with transaction.atomic():
         service.lock_definitions()
         if "*" not in expected and not flag_file.revisions() & frozenset(expected):
             raise FlagFileChangedMeanwhile
+        is_whole = mode is Mode.MIRROR
+        written_segments = write_segments(segments, is_whole=is_whole, by=by, reason=reason)
         existing = {flag.key: flag for flag in Flag.objects.prefetch_related("prerequisites").order_by("key")}
         before = {key: as_json(values_of(flag)) for key, flag in existing.items()}
-        todo = [*_in_order(entries, existing), *(_ending(entries, existing) if mode is Mode.MIRROR else ())]
+        todo = [*_in_order(entries, existing), *(_ending(entries, existing) if is_whole else ())]
         written = [_write_one(entry, mode, before.get(entry.key), by=by, reason=reason) for entry in todo]
-    return Written(mode, sorted(written, key=lambda flag: flag.key))
+        if is_whole:
+            written_segments += delete_others(segments, by=by, reason=reason)
+    return Written(
+        mode, sorted(written, key=lambda flag: flag.key), sorted(written_segments, key=lambda segment: segment.key)
+    )
 
 
-def plan(entries: Sequence[Entry], mode: Mode, *, by: str) -> Written:
+def plan(entries: Sequence[Entry], mode: Mode, *, by: str, segments: Sequence[SegmentEntry] = ()) -> Written:
     """Return what `write` would do. Nothing is written. Raises what `write` raises."""
     with transaction.atomic():
-        written = write(entries, mode, by=by)
+        written = write(entries, mode, by=by, segments=segments)
         transaction.set_rollback(True)
     return written
 

@@ -45,7 +45,7 @@ class Command(OperatorCommand):
         )
         entries = reading.entries
         mode = Mode.MIRROR if mirror else Mode.MERGE
-        written = (writing.plan if plan else writing.write)(entries, mode, by=me())
+        written = (writing.plan if plan else writing.write)(entries, mode, by=me(), segments=reading.segments)
         shown = [*words.lines_of(written), *words.lines_about(reading.remarks), words.summary(written)]
         document = ImportedSerializer(written, context={"remarks": reading.remarks}).data
         return Answer(document, [*shown, "Nothing was written."] if plan else shown)

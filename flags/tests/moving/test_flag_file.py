@@ -113,7 +113,7 @@ def test_merge_adds_and_changes_and_leaves_the_rest(api: Api) -> None:
     service.create(key="changed", values={"owner": "shop", "description": "Old."}, by="user:ada")
     answer = api.post(FILE, a_file({"name": "new"}, {"name": "changed", "description": "New."}) | {"reason": "move"})
     assert answer.json() == {
-        "mode": "merge", "created": 1, "changed": 1, "archived": 0, "unchanged": 0,
+        "mode": "merge", "created": 1, "changed": 1, "archived": 0, "unchanged": 0, "segments": [],
         "flags": [
             {"name": "changed", "action": "change",
              "changes": [{"field": "description", "before": "Old.", "after": "New."}]},
