@@ -26,7 +26,7 @@ an unknown member means that anything may have changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,9 +85,9 @@ class AttributeChanged:
     organization_id: int
     name: str
 
-    def concerns(self, path: Container[int]) -> bool:
-        """Return whether it may change what holds in the organization with this path."""
-        return self.organization_id == ANY_ORGANIZATION or self.organization_id in path
+    def concerns(self, path: Sequence[int]) -> bool:
+        """Return whether it may change what holds in the organization with this path; an empty path is none."""
+        return self.organization_id in path or (self.organization_id == ANY_ORGANIZATION and len(path) > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from flags.segments.models import Segment
 from flags.serving.cache_events import (
     NOTIFICATION_CHANNEL,
     AccessKeyChanged,
+    AttributeChanged,
     CacheEvent,
     EverythingOf,
     OrganizationMoved,
@@ -33,7 +34,9 @@ from jobs.engine import runner
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import AccessKey, Role
-from orgs.tree import locks
+from orgs.attributes import attribute_operations
+from orgs.attributes.models import OrganizationAttribute
+from orgs.tree import locks, tree_operations
 from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +51,7 @@ events = st.one_of(
         st.builds(StateValue, flag_id=ids, enabled=st.booleans(), source_id=ids, number=ids),
     ),
     st.builds(OrganizationMoved, ids),
+    st.builds(AttributeChanged, ids, st.text()),
     st.builds(AccessKeyChanged, st.text()),
     st.sampled_from(EverythingOf),
 )
@@ -213,3 +217,30 @@ def test_a_kind_of_a_later_version_means_that_anything_may_have_changed() -> Non
 def test_a_payload_that_makes_no_sense_is_refused(payload: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - also of the JSON decoder
         decode(payload)
+
+
+def test_each_attribute_that_an_organization_gets_changes_or_loses_is_sent(sent: Sent, cast: Cast) -> None:
+    oslo = cast.oslo.pk
+    for values in ({"plan": "pro"}, {"plan": "free", "seats": 3}):
+        attribute_operations.change(organization_id=oslo, values=values)
+        assert set(sent()) == {AttributeChanged(oslo, name) for name in values}
+    attribute_operations.change(organization_id=oslo, values={}, remove=["plan"])
+    assert sent() == [AttributeChanged(oslo, "plan")]
+    truncate("orgs_organizationattribute")
+    assert sent() == [EverythingOf.TREE]
+
+
+def test_a_name_stands_for_many_organizations_whose_attribute_changes_at_once(sent: Sent, cast: Cast) -> None:
+    made = [
+        OrganizationAttribute(organization_id=cast.oslo.pk, name=f"a{number}", value=number) for number in range(101)
+    ]
+    OrganizationAttribute.objects.bulk_create(made)
+    assert sent() == [EverythingOf.TREE]
+    organizations = [
+        tree_operations.create(name="x", key=f"x{number}", parent_id=cast.oslo.pk) for number in range(101)
+    ]
+    sent()
+    OrganizationAttribute.objects.bulk_create(
+        [OrganizationAttribute(organization_id=one.pk, name="plan", value="pro") for one in organizations]
+    )
+    assert sent() == [AttributeChanged(0, "plan")]

@@ -10,7 +10,14 @@ import pytest
 
 from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
-from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
+from flags.serving.cache_events import (
+    AccessKeyChanged,
+    AttributeChanged,
+    CacheEvent,
+    EverythingOf,
+    OrganizationMoved,
+    StatesWritten,
+)
 from flags.serving.subscriptions import Subscription, Subscriptions
 
 PATHS = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
@@ -63,6 +70,14 @@ def test_a_written_part_of_a_subtree_wakes_those_in_it(
 
 def test_a_moved_organization_wakes_all_below_it_to_be_checked_again(clients: Clients) -> None:
     assert clients.woken_by(OrganizationMoved(2)) == dict.fromkeys(("region", "store"), (True, True))
+
+
+def test_an_attribute_of_an_organization_wakes_all_below_it_and_one_of_many_all_who_have_an_organization(
+    clients: Clients,
+) -> None:
+    below = dict.fromkeys(("region", "store"), (True, False))
+    assert clients.woken_by(AttributeChanged(2, "plan")) == below
+    assert set(clients.woken_by(AttributeChanged(0, "plan"))) == set(PATHS) - {"nowhere"}
 
 
 def test_a_changed_key_wakes_those_who_came_with_it(clients: Clients) -> None:

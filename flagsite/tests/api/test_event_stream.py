@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from conftest import Cast
+from flags.definitions import service
 from flags.evaluation.engine import StateValue
 from flags.serving.cache_events import AccessKeyChanged, CacheEvent, EverythingOf, OrganizationMoved, StatesWritten
 from flags.serving.event_token import event_token
@@ -21,6 +22,7 @@ from flagsite.web.event_polling import ChangePoll
 from flagsite.web.event_stream import PATH, EventStream
 from orgs.access import access_keys
 from orgs.access.models import AccessKey
+from orgs.attributes import attribute_operations
 from orgs.tree.models import Organization
 
 ANCESTORS = (1, 2, 3)
@@ -160,6 +162,21 @@ def test_a_server_that_hears_nothing_finds_by_queries_whom_a_change_concerns(cas
     assert poll.changed(both) == {cast.oslo.pk}
     assert poll.changed([*both, cast.bergen.pk]) == {cast.bergen.pk}
     Organization.objects.get(pk=cast.oslo.pk).delete()
+    assert poll.changed(both) == {cast.oslo.pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_finds_by_queries_below_whom_an_attribute_has_changed_that_rules_read(cast: Cast) -> None:
+    clauses = [{"attribute": "org.plan", "op": "in", "values": ["pro"]}]
+    rules = [{"id": "pros", "clauses": clauses, "serve": {"variant": "on"}}]
+    service.create(key="checkout", values={"targeting_rules": rules}, by="user:olga")
+    poll, both = ChangePoll(), [cast.oslo.pk, cast.rome.pk]
+    assert poll.changed(both) is None
+    attribute_operations.change(organization_id=cast.north.pk, values={"plan": "pro"})
+    assert poll.changed(both) == {cast.oslo.pk}
+    attribute_operations.change(organization_id=cast.acme.pk, values={"unread": "x"})
+    assert poll.changed(both) == set()
+    attribute_operations.change(organization_id=cast.north.pk, values={"plan": "free"})
     assert poll.changed(both) == {cast.oslo.pk}
 
 

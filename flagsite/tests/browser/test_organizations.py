@@ -207,9 +207,14 @@ def test_who_is_bound_to_an_organization_finds_nothing_else(planted: Installatio
 def test_the_pages_keep_nobody_out(planted: Installation, sign_in: SignIn, picture: Picture, dark: bool) -> None:
     planted.sql("INSERT INTO flags_flag (key, description) VALUES ('checkout', '') ON CONFLICT DO NOTHING")
     flag = planted.sql("SELECT id FROM flags_flag WHERE key = 'checkout'")[0][0]
+    planted.sql(
+        "INSERT INTO orgs_organizationattribute (organization_id, name, value) "
+        "VALUES (1, 'plan', '\"free\"'), (2, 'plan', '\"pro\"'), (1, 'regions', '[\"eu\"]') ON CONFLICT DO NOTHING"
+    )
     page, phone = sign_in("ada", dark=dark), sign_in("ada", dark=dark, phone=True)
     pages = {
         "organizations": TREE, "search": f"{TREE}?q=o", "organization": f"{TREE}2/change/", "move": f"{TREE}2/move/do/",
+        "attribute": f"{TREE}2/attribute/do/?name=plan",
         "delete": f"{TREE}2/delete/do/", "import": IMPORT, "set": "/admin/flags/flag/set/2/",
         "flags": "/admin/flags/flag/", "flag": f"/admin/flags/flag/{flag}/change/",
         "define": "/admin/flags/flag/add/", "archive": f"/admin/flags/flag/{flag}/archive/do/",
