@@ -66,6 +66,7 @@ def reader(flagsite: Served, tmp_path: Path) -> Iterator[Reader]:
         kill_session(reader.terminal)
 
 
+@pytest.mark.timeout(300)
 def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: Served, chromium: Browser) -> None:
     assert "6 organizations created" in reader.does(2)
     reader.does(3)
@@ -90,9 +91,15 @@ def test_the_tutorial_from_the_first_step_to_the_last(reader: Reader, flagsite: 
         "old checkout", "new checkout", "old checkout", "new checkout", "new checkout",
     ]  # fmt: skip
     assert re.search(r"acme \(id \d+\).*locked off", answers)
-    reader.does(11)
+    colors = reader.does(11)
+    assert re.findall("^[a-z]+ #[0-9a-f]{3}$", colors, re.MULTILINE) == [
+        "blue #00f", "red #f00", "red #f00", "custom #0a0",
+    ]  # fmt: skip
+    assert "A variant cannot be removed while it is used: 'red' by the targeting rule 'rule-1'" in colors
+    reader.does(12)
     assert flagsite.get(f"/v1/feature-flags/{FLAG}").json()["archived"] is True
-    assert flagsite.delete(f"/v1/feature-flags/{FLAG}?purge=true").status_code == 202
+    for flag in (FLAG, "checkout-button"):
+        assert flagsite.delete(f"/v1/feature-flags/{flag}?purge=true").status_code == 202
     page.close()
 
 
