@@ -42,7 +42,7 @@ def settled(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
         return kept
     if flag.type == FlagType.BOOLEAN:
         kept |= {name: "" for name, key in IMPLIED.items() if kept.get(name) == key}
-    if isinstance(kept.get("targeting_rules"), list):
+    if _is_list_of_objects(kept.get("targeting_rules")):
         is_boolean = flag.type == FlagType.BOOLEAN
         kept["targeting_rules"] = settled_rules(kept["targeting_rules"], flag.targeting_rules, is_boolean=is_boolean)
     if "variants" in kept:
@@ -55,6 +55,10 @@ def settled(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
         if kept["variants"] and highest(kept["variants"]) > MOST_NUMBERS:
             raise InvalidDefinition(f"variants: The flag has had {MOST_NUMBERS} variants. Define another flag.")
     return kept
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def settled_new(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:

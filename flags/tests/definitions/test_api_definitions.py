@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import Cast, _key
-from flags.definitions import prerequisites
+from flags.definitions.chains import find_circle
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.definitions.serializers import WholeDefinition
@@ -354,7 +354,7 @@ def test_a_flag_that_is_needed_by_many_ways_is_looked_at_once() -> None:
             return super().get(key, default)
 
     edges = Edges({f"{level}-{side}": [f"{level + 1}-0", f"{level + 1}-1"] for level in range(20) for side in (0, 1)})
-    assert prerequisites._find_cycle("top", ["0-0", "0-1"], edges) is None
+    assert find_circle("top", ["0-0", "0-1"], edges) is None
     assert len(looked_at) == 42
 
 

@@ -262,6 +262,11 @@ def test_a_variant_that_is_used_is_not_removed_and_the_answer_lists_the_places(a
         {"place": "schedule", "variant": "red", "scheduleId": scheduled.pk},
     ]
     assert kind_of(api.post(f"{BASE}/button-color/plan", {"variants": [BLUE]})) == "variant-in-use"
+    wanting = {"name": "wanting", "prerequisites": [{"flag": "button-color", "variant": "red"}]}
+    assert api.post(BASE, wanting).status_code == 201
+    place = {"place": "prerequisite", "variant": "red", "neededBy": "wanting"}
+    assert place in patched(api, variants=[BLUE]).json()["places"]
+    assert api.patch(f"{BASE}/wanting", {"prerequisites": []}).status_code == 200
     FlagSetting.objects.all().delete()
     refused = patched(api, variants=[BLUE], offVariant=None, rules=[])
     assert [place["place"] for place in refused.json()["places"]] == ["schedule"]
