@@ -39,6 +39,7 @@ from bench import (
     structure,
     time_travel,
     tree_control,
+    typed_values,
     upkeep,
     waiting_jobs,
     written_reports,
@@ -121,6 +122,8 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "beside": reads_beside_writers.reads_beside_writers,
     "meanwhile": coherence.reads_during_propagation,
     "in_process": in_process.in_process,
+    "typed_reads": typed_values.typed_reads,
+    "variant_flip": typed_values.variant_flip,
 }
 
 

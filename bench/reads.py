@@ -103,26 +103,26 @@ class _Case:
         self.installation = installation
         with socket.create_connection(("127.0.0.1", installation.port)) as connection:
             answer = send(connection, self.requests[0])
-        self.ours: list[_Measured] = []
-        self.bare: list[_Measured] = []
+        self.ours: list[Measured] = []
+        self.bare: list[Measured] = []
         self._servers = [
             (installation.port, self.ours), (stack.enter_context(_bare(installation, answer)), self.bare)
         ]  # fmt: skip
         for port, _ in self._servers:
-            _measured(installation, port, self.requests)
+            measured_run(installation, port, self.requests)
 
     def take_turns(self, number: int) -> None:
         """Measure a turn of each server. The servers take it in turn to be the first."""
         begin = number * REQUESTS_PER_TURN % REQUESTS
         for port, measured in self._servers if number % 2 else reversed(self._servers):
-            measured.append(_measured(self.installation, port, self.requests[begin : begin + REQUESTS_PER_TURN]))
+            measured.append(measured_run(self.installation, port, self.requests[begin : begin + REQUESTS_PER_TURN]))
 
     def result(self, organizations: int, warm: dict[str, float]) -> Result:
         """The result of all turns."""
         assert {status for each in self.ours for status in each.run.statuses} == {self.kind.status}
         kind = self.kind
-        cpu, per_second = _better_quarter(self.ours)
-        bare_cpu, bare_per_second = _better_quarter(self.bare)
+        cpu, per_second = better_quarter(self.ours)
+        bare_cpu, bare_per_second = better_quarter(self.bare)
         ratio = per_second / bare_per_second
         slowest = max(each.run.percentile(0.99) for each in self.ours)
         return Result(
@@ -215,22 +215,22 @@ def read_request(installation: Installation, organization: int, path: str, *head
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class Measured:
     """A run, and the milliseconds of CPU time that all processes took for each request."""
 
     run: Run
     cpu: float
 
 
-def _measured(installation: Installation, port: int, requests: list[bytes]) -> _Measured:
+def measured_run(installation: Installation, port: int, requests: list[bytes]) -> Measured:
     """Send the requests from a thread that never interrupts a server, as if the client were on another machine."""
     before = _cpu(installation)
     with ThreadPoolExecutor(1, initializer=client.yield_to_other_threads) as pool:
         run = pool.submit(client.run, port, iter(requests), connections=CONNECTIONS).result()
-    return _Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
+    return Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
 
 
-def _better_quarter(measured: list[_Measured]) -> tuple[float, float]:
+def better_quarter(measured: list[Measured]) -> tuple[float, float]:
     """The CPU milliseconds and the requests per second that the better quarter of the turns reached.
 
     Disturbances can only slow a turn down. Examples are other processes of the machine, and a scheduler that puts all

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -20,6 +20,8 @@ from flags.targeting.versions import version_of
 LONGEST_PATTERN = 256
 MOST_BYTES = 1 << 20
 """The memory of one compiled pattern."""
+MOST_READ = 1024
+"""How many texts of attributes are kept with what they mean: the rules of many flags ask for the same attribute."""
 Test = Callable[[Any], bool]
 """Says whether the value of an attribute, which is neither None nor an array, matches."""
 
@@ -100,6 +102,15 @@ def _read(read: Callable[[Any], Any], what: str, compare: Compare, values: Seque
     if None in known:
         raise WrongValue(what)
 
+    if len(known) == 1:
+        (one,) = known
+
+        def test_one(value: Any) -> bool:
+            found = read(value)
+            return found is not None and compare(found, one)
+
+        return test_one
+
     def test(value: Any) -> bool:
         found = read(value)
         return found is not None and any(compare(found, each) for each in known)
@@ -128,8 +139,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def network_of(value: object) -> Network | None:
     """Return the network in a text such as "10.0.0.0/8". An address is a network of one; None for anything else."""
-    if not isinstance(value, str):
-        return None
+    return _network_in(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=MOST_READ)
+def _network_in(value: str) -> Network | None:
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:

@@ -26,6 +26,10 @@ OF_THE_TREE = frozenset({IN_SUBTREE, LEVEL})
 ClauseTest = Callable[[Attributes, str, Place], bool]
 
 
+ARRAYS = (list, tuple)
+"""The types of an attribute of which one of the elements has to match."""
+
+
 @dataclass(frozen=True)
 class Clause:
     """One condition of a rule. `attribute` is empty for the operators that ask for something else.
@@ -152,7 +156,7 @@ class Clause:
             value = attributes.get(name) if read is None else read(attributes)
             if value is None:
                 return False
-            if isinstance(value, list | tuple):
+            if isinstance(value, ARRAYS):
                 return any(each is not None and test(each) for each in value) is not negate
             return test(value) is not negate
 

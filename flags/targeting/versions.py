@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LONGEST = 128
+MOST_READ = 1024
+"""How many texts are kept with their versions: the rules of many flags ask for the same attribute."""
 NUMBER = "(0|[1-9][0-9]*)"
 VERSION = re.compile(rf"[vV]?{NUMBER}(?:\.{NUMBER})?(?:\.{NUMBER})?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 Identifier = tuple[int, int, str]
@@ -16,8 +19,11 @@ A number comes before a text, and a release after its pre-releases."""
 
 def version_of(value: object) -> Version | None:
     """Return the version in a text; None if the value is not one."""
-    if not isinstance(value, str) or len(value) > LONGEST:
-        return None
+    return _version_in(value) if isinstance(value, str) and len(value) <= LONGEST else None
+
+
+@lru_cache(maxsize=MOST_READ)
+def _version_in(value: str) -> Version | None:
     found = VERSION.fullmatch(value)
     if found is None:
         return None
