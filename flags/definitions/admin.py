@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 
 from flags.definitions import flag_words, service
 from flags.definitions.admin_inputs import inputs_of
+from flags.definitions.editor_page import EditorPages
 from flags.definitions.fields import FIELDS, AdminSection, BoundAccess, values_of
 from flags.definitions.flag_list import FlagListPages
 from flags.definitions.flag_overview import FlagPages
@@ -59,7 +60,9 @@ AUTHORS = {"created_by", "updated_by"}
 
 
 @admin.register(Flag)
-class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, InvalidationPage, MovingPages, OperatorAdmin):
+class FlagAdmin(
+    FlagListPages, FlagPages, EditorPages, StalePage, EvaluationPages, InvalidationPage, MovingPages, OperatorAdmin
+):
     """The pages of definitions. Only people without a scope may change definitions; values are set on organizations."""
 
     add_role = change_role = Role.EDITOR
@@ -75,7 +78,8 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
     ordering = ["key"]
     actions_list = ("stale", "invalidate", "export_flags", "import_flags")
     change_form_before_template = "admin/flags/flag_state.html"
-    change_form_after_template = "admin/flags/review_button.html"
+    change_form_after_template = "admin/flags/below_definition.html"
+    change_form_outer_after_template = "admin/flags/try_out_form.html"
 
     @admin.display(description="environments")
     def environments_in_words(self, flag: Flag) -> str:
@@ -153,6 +157,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
             path("<int:flag_id>/review/", view(self.review_view), name="flags_flag_review"),
             path("undo/<int:number>/", view(self.undo_change), name="flags_flag_undo"),
             *self.flag_page_urls(),
+            *self.editor_urls(),
             *self.evaluation_urls(),
             path("<int:flag_id>/<slug:operation>/do/", view(self.operation_view), name="flags_flag_do"),
             *super().get_urls(),
@@ -205,8 +210,7 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseRedirect(f"{reverse('admin:flags_flag_change', args=[flag_id])}?tab={DEFINITION_TAB}")
-        fields = flatten_fieldsets(self.get_fieldsets(request, flag))
-        form = self.get_form(request, flag, change=True, fields=fields)(request.POST, instance=flag)
+        form = self.definition_form(request, flag)
         if REVIEW not in request.POST or not form.is_valid():
             return self.change_view(request, str(flag_id))  # which saves the form, or shows its errors
         plan = service.plan(key=flag.key, values=form.definition_values())
@@ -216,6 +220,14 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
             "inputs": [*inputs_of(request, left_out={REVIEW, "plan_hash"}), ("plan_hash", plan.hash)],
         }  # fmt: skip
         return TemplateResponse(request, "admin/flags/review.html", self.admin_site.each_context(request) | context)
+
+    def definition_form(self, request: HttpRequest, flag: Flag | None) -> FlagForm:
+        """Return the form with what the person has sent, for this flag or for a new one."""
+        fields = flatten_fieldsets(self.get_fieldsets(request, flag))
+        form: FlagForm = self.get_form(request, flag, change=flag is not None, fields=fields)(
+            request.POST, instance=flag
+        )
+        return form
 
     def switch(self, request: HttpRequest, organization_id: str) -> HttpResponse:
         """Set a flag on an organization after a preview."""
@@ -275,6 +287,8 @@ class FlagAdmin(FlagListPages, FlagPages, StalePage, EvaluationPages, Invalidati
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         flag = context.get("original")
+        if self.has_change_permission(request, flag) if flag else self.has_add_permission(request):
+            context |= self.editor_context(request, flag)
         if flag is not None:
             context["tab"] = DEFINITION_TAB
             context["off_for_everybody"] = selectors.why_off_for_everybody(flag.key)

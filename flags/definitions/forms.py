@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
@@ -12,7 +11,6 @@ from django.conf import settings
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.forms.fields import InvalidJSONInput
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from flags.definitions import prerequisites, service, typed_definitions
@@ -22,31 +20,23 @@ from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile, InvalidDefinition
 from flags.evaluation.wants import entries_from_lines, lines_of, stored_wants
 from flags.values.checks import checked_list
-from flagsite.core.admin.json_text import TypedJson
+from flagsite.core.admin.json_text import ReadableJson, TypedJson, line_of_element
 from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 from jobs.engine.models import Job
 
 NOT_JSON = 'This is not JSON. Write names and values such as {"staging": true, "production": false}, or {} for none.'
 VARIANTS_HELP = 'Its values, each with a key: [{"key": "blue", "value": "#00f"}]. A boolean flag has none: [].'
-NOT_VARIANTS = 'This is not JSON. Write [{"key": "blue", "value": "#00f"}], or [] for a boolean flag.'
+NOT_JSON_OF = {
+    "variants": 'This is not JSON. Write [{"key": "blue", "value": "#00f"}], or [] for a boolean flag.',
+    "targeting_rules": "This is not JSON. Write a list of rules, or [] for none.",
+    "value_schema": "This is not JSON. Write a JSON Schema, or nothing for none.",
+}
+"""What to write instead, by field."""
 
 
 def _fields_of_type(*types: type[models.Field[Any, Any]]) -> list[str]:
     return [field.name for field in Flag._meta.fields if field.name in FIELDS and isinstance(field, types)]
-
-
-class ReadableJson(forms.JSONField):
-    """JSON that a person can read: a list with a line for each entry, and nothing for null."""
-
-    def prepare_value(self, value: Any) -> Any:
-        """Return the text of the input. What is no JSON stays as the person has written it."""
-        if isinstance(value, InvalidJSONInput):
-            return value
-        if isinstance(value, list) and value:
-            lines = ",\n ".join(json.dumps(each, ensure_ascii=False) for each in value)
-            return f"[{lines}]"
-        return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 class DistinctTextsField(SimpleArrayField):
@@ -94,7 +84,7 @@ class FlagForm(forms.ModelForm):
         fields = "__all__"  # noqa: DJ007 - the fieldsets of the page name them
         field_classes: ClassVar = dict.fromkeys(_fields_of_type(models.JSONField), ReadableJson)
         widgets: ClassVar = {
-            name: UnfoldAdminTextareaWidget(attrs={"rows": 6 if name == "variants" else 3})
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 6 if name in NOT_JSON_OF else 3})
             for name in _fields_of_type(models.TextField, models.JSONField)
         }
 
@@ -116,7 +106,7 @@ class FlagForm(forms.ModelForm):
             self.fields["variants"].help_text = VARIANTS_HELP
         self.initial["variants"] = without_numbers(self.instance.variants)
         for name in set(_fields_of_type(models.JSONField)) & set(self.fields):
-            self.fields[name].error_messages["invalid"] = NOT_VARIANTS if name == "variants" else NOT_JSON
+            self.fields[name].error_messages["invalid"] = NOT_JSON_OF.get(name, NOT_JSON)
             if isinstance(self.fields[name], forms.JSONField):
                 cast("forms.JSONField", self.fields[name]).decoder = TypedJson
 
@@ -175,7 +165,15 @@ class FlagForm(forms.ModelForm):
             try:
                 FIELDS[name].check(values[name])
             except ValidationError as error:
-                self.add_error(name, error)
+                self.add_error(name, self._placed(" ".join(error.messages)) if name == "targeting_rules" else error)
+
+    def _placed(self, message: str) -> str:
+        """Return a message about a rule with the line on which the rule begins."""
+        number = message.removeprefix("Rule ").partition(":")[0].partition(",")[0]
+        if not (message.startswith("Rule ") and number.isdecimal()):
+            return message
+        line = line_of_element(str(self.data.get(self.add_prefix("targeting_rules"), "")), int(number))
+        return f"{message} The rule begins on line {line}." if line else message
 
     def _check_as_a_whole(self, values: Mapping[str, Any]) -> None:
         """Find what is wrong with type, variants, schema and targeting rules together."""
@@ -188,7 +186,7 @@ class FlagForm(forms.ModelForm):
             self.add_error("variants", error.detail.removeprefix("variants: "))
             return
         for name, message in typed_definitions.faults(flag):
-            self.add_error(name, message)
+            self.add_error(name, self._placed(message) if name == "targeting_rules" else message)
 
     def definition_values(self) -> dict[str, Any]:
         """Return the values of the form as `flags.definitions.service` expects them."""

@@ -75,6 +75,7 @@ class EvaluationForm(forms.Form):
     )
     attributes = forms.JSONField(
         required=False,
+        initial=dict,
         decoder=TypedJson,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text='What targeting rules can ask for, in JSON: {"plan": "pro", "country": "DE"}.',
@@ -87,8 +88,8 @@ class EvaluationForm(forms.Form):
         help_text="A time of the past in UTC, such as 2026-03-14T12:00, or the number of a change. Empty: now.",
     )
 
-    def __init__(self, caller: Caller, flag: Flag, data: Any) -> None:
-        super().__init__(data)
+    def __init__(self, caller: Caller, flag: Flag, data: Any, *, prefix: str | None = None) -> None:
+        super().__init__(data, prefix=prefix)
         organization: Any = self.fields["organization"]
         organization.caller = caller
         organization.required = caller.organization_id is not None

@@ -128,16 +128,26 @@ def check(*, key: str, organization_id: int | None, context: EvaluationContext, 
     known = loader.load_definitions()
     if key not in known or (for_client and not known[key].available_to_clients):
         raise FlagNotFound(f"There is no flag {key!r}.")
-    organization = NO_ORGANIZATION_CONTEXT
-    if organization_id is not None:
-        names = context_loader.organization_attributes_read(known.values())
-        organization = context_loader.load_context(organization_id, names)
     try:
-        decision = evaluate(known[key], organization, context, known)
+        return check_in(known, key=key, organization_id=organization_id, context=context)
     except TargetingKeyMissing as error:
         if for_client:  # the error may name a prerequisite, which does not exist for the client
             raise TargetingKeyMissing(MISSING_FOR_CLIENT.format(key)) from error
         raise
+
+
+def check_in(
+    known: Mapping[str, Definition], *, key: str, organization_id: int | None, context: EvaluationContext
+) -> Checked:
+    """Decide a flag by these definitions, which need not be those of the database.
+
+    Raises OrganizationNotFound, TargetingKeyMissing.
+    """
+    organization = NO_ORGANIZATION_CONTEXT
+    if organization_id is not None:
+        names = context_loader.organization_attributes_read(known.values())
+        organization = context_loader.load_context(organization_id, names)
+    decision = evaluate(known[key], organization, context, known)
     return Checked(known[key], decision, context, organization_id, organization)
 
 

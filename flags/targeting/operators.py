@@ -208,6 +208,7 @@ def _exists(values: Sequence[Any], _: bool) -> Test:
 
 
 TIME = "a time with a zone, such as 2026-11-30T12:00:00Z"
+NO_VALUES = "no values"
 SEMVER = "a version such as 1.4.2"
 OPERATORS: Mapping[str, Operator] = {
     operator.name: operator
@@ -229,7 +230,7 @@ OPERATORS: Mapping[str, Operator] = {
         Operator("semverGt", partial(_read, version_of, SEMVER, gt), "versions"),
         Operator("semverGte", partial(_read, version_of, SEMVER, ge), "versions"),
         Operator("inCidr", _in_cidr, "IP addresses and networks"),
-        Operator("exists", _exists, "no values"),
+        Operator("exists", _exists, NO_VALUES),
     )
 }
 """The operators that compare an attribute, by their names."""

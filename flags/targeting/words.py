@@ -30,6 +30,13 @@ COMPARISONS = {
     "semverGte": "version ≥",
     "inCidr": "in network",
 }
+OTHER_QUESTIONS = {
+    "exists": "is there",
+    IN_SUBTREE: "the organization is at or below",
+    LEVEL: "the organization is on level",
+    IN_SEGMENT: "the user is in the segment",
+}
+"""The operators whose words are a question of their own."""
 UNITS = {"targetingKey": "users", ORGANIZATION: "organizations"}
 
 

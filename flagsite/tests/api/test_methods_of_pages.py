@@ -18,7 +18,7 @@ from orgs.tests.people import SUPERUSER, signed_in
 pytestmark = pytest.mark.django_db
 FORMS = re.compile(
     "login|sign_in|logout|password_change|own_password|auth_user_password_change|.*_(changelist|add|change|delete|tree|do|act|operation"
-    "|switch|evaluate|invalidate|pause|resume|apply|revoke|rotate|clean_up|compute|retry|cancel|enqueue|set|members|replay|remove|test|undo|review|import_flags)"
+    "|switch|evaluate|invalidate|pause|resume|apply|revoke|rotate|clean_up|compute|retry|cancel|enqueue|set|members|replay|remove|test|undo|review|try_unsaved|import_flags)"
     "|switch-gate|my-notifications"
 )
 """The names of the pages with a form. The list of a model has one for its actions."""

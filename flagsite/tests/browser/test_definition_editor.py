@@ -1,0 +1,110 @@
+"""A person builds targeting rules and variants as cards and rows, and sees what they do before saving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flagsite.tests.browser.conftest import SignIn
+from flagsite.tests.browser.test_overview import fits, serious
+from flagsite.tests.crash.installation import Installation
+
+pytestmark = pytest.mark.slow
+PROS = {
+    "id": "pros",
+    "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}],
+    "serve": {"variant": "on"},
+}
+ADULTS = {
+    "id": "adults",
+    "clauses": [{"attribute": "age", "op": "gte", "values": [18]}],
+    "serve": {"rollout": {"on": 20, "off": 80}, "by": "organization"},
+}
+
+
+def stored(site: Installation, key: str) -> dict[str, object]:
+    """The definition as the API gives it."""
+    return dict(site.get(f"/v1/feature-flags/{key}").json())
+
+
+def open_editor(page: Page, key: str) -> None:
+    page.goto("/admin/flags/flag/")
+    page.get_by_role("link", name=key, exact=True).first.click()
+    page.get_by_role("link", name="Definition", exact=True).click()
+    if not page.get_by_text("Targeting rules, in their order").is_visible():
+        page.get_by_text("Exceptions from the values of organizations").click()
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(lambda url: "tab=definition" not in url)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_rules_are_built_with_the_mouse_and_tried_out_before_they_are_saved(
+    site: Installation, sign_in: SignIn, picture: Callable[..., None], phone: bool
+) -> None:
+    key = "built-phone" if phone else "built"
+    site.manage("define_flag", key)
+    page = sign_in("olga", dark=phone, phone=phone)
+    open_editor(page, key)
+    for number, (attribute, value) in enumerate([("plan", "pro"), ("age", "18")], 1):
+        page.get_by_role("button", name="Add a rule").click()
+        rule = page.get_by_role("region", name=f"Rule {number}")
+        rule.get_by_label("Attribute").fill(attribute)
+        rule.get_by_label("Values").fill(value)
+    second = page.get_by_role("region", name="Rule 2")
+    second.get_by_label("Operator").select_option("≥")
+    second.get_by_label("Serve", exact=True).select_option("a share")
+    second.get_by_label("on %").fill("20")
+    second.get_by_label("of", exact=True).select_option("organizations")
+    page.locator("#try-out").get_by_label("Attributes").fill('{"plan": "pro"}')
+    expect(page.locator("#try-out-result")).to_contain_text("This context gets on by the rule rule-1.")
+    expect(page.locator(".fs-decides")).to_have_attribute("aria-label", "Rule 1")
+    assert serious(page) == []
+    assert fits(page)
+    picture(page, "definition-editor-phone" if phone else "definition-editor")
+    if not phone:
+        second.locator(".fs-handle").drag_to(page.get_by_role("region", name="Rule 1").locator(".fs-handle"))
+        page.get_by_role("button", name="Review the change").click()
+        expect(page.locator("#main")).to_contain_text("rules")
+        page.go_back()
+    save(page)
+    ids = {"id": "rule-1"}, {"id": "rule-2"}
+    first, last = PROS | ids[0], ADULTS | ids[1]
+    assert stored(site, key)["rules"] == ([first, last] if phone else [last, first])
+
+
+def test_rules_are_built_and_ordered_with_the_keyboard(site: Installation, sign_in: SignIn) -> None:
+    site.manage("define_flag", "typed-in", f"rules={json.dumps([PROS, ADULTS])}")
+    page = sign_in("olga")
+    open_editor(page, "typed-in")
+    up = page.get_by_role("button", name="Move rule 2 up")
+    up.press("Enter")
+    expect(page.get_by_role("button", name="Move rule 1 down")).to_be_focused()
+    page.get_by_role("button", name="Add a clause to rule 1").press("Enter")
+    expect(page.get_by_label("Attribute").nth(1)).to_be_focused()
+    page.keyboard.type("country")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.type('DE, "1"')
+    page.keyboard.press("Enter")
+    page.keyboard.type('"12", true, 1.0')
+    page.keyboard.press("Enter")
+    save(page)
+    clause = {"attribute": "country", "op": "in", "values": ["DE", "1", "12", True, 1.0]}
+    assert stored(site, "typed-in")["rules"] == [ADULTS | {"clauses": [*ADULTS["clauses"], clause]}, PROS]
+
+
+def test_without_scripts_the_json_is_the_form(site: Installation, sign_in: SignIn) -> None:
+    site.manage("define_flag", "plain", f"rules={json.dumps([PROS])}")
+    page = sign_in("olga")
+    page.route("**/definition_editor.js", lambda route: route.abort())
+    open_editor(page, "plain")
+    expect(page.get_by_text("Try out before saving")).to_be_hidden()
+    page.get_by_label("Rules").fill(json.dumps([PROS, ADULTS]))
+    save(page)
+    assert stored(site, "plain")["rules"] == [PROS, ADULTS]
