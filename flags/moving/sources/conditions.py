@@ -85,6 +85,29 @@ def read_each(
     return found, remarks
 
 
+def shared_out(shares: Sequence[tuple[str, float]], by: str, salt: str, hash_version: int) -> dict[str, Any]:
+    """Return the serve of shares of variants, which have the buckets in this order.
+
+    Args:
+        shares: variants with their per cent, which have three decimals at most and add up to 100.
+        by: what is counted.
+        salt: the salt of the product.
+        hash_version: the version of the product's formula.
+
+    Raises NoEqual.
+    """
+    if any(round(share, 3) != share for _, share in shares):
+        raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
+    weights: dict[str, float] = {}
+    ranges: list[dict[str, Any]] = []
+    below = 0
+    for variant, share in shares:
+        weights[variant] = round(weights.get(variant, 0) + share, 3)
+        below += round(share * 1000)
+        ranges.append({"variant": variant, "below": below})
+    return {"rollout": weights, "by": by, "salt": salt, "hashVersion": hash_version, "ranges": ranges}
+
+
 def typed(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return the definition fields `type` and `variants` for values with their keys. Raises NoEqual for mixed types."""
     values = [value for _, value in named]

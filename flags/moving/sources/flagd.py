@@ -17,6 +17,7 @@ from flags.moving.sources.conditions import (
     limited,
     read_each,
     rules_of,
+    shared_out,
     typed,
 )
 
@@ -62,6 +63,8 @@ class _Flag:
             rules += rules_of(asked, serve)
             if "variant" in serve:
                 last = serve["variant"]
+            elif not self.is_boolean:  # who has no key gets the default variant
+                rules += rules_of(asks("targetingKey", "exists"), serve)
             else:
                 last, share = "on", serve["rollout"]["on"]
             break
@@ -119,13 +122,14 @@ class _Flag:
 
     def _shares(self, parts: list[Any]) -> dict[str, Any]:
         """Return the serve of shares. A boolean flag has those of on first, so that they are the lowest buckets."""
-        if not isinstance(parts[0], list):
-            self.formula.add((TEXT, self._salt(parts.pop(0))))
-        else:
-            self.formula.add((PAIR, self.key))
+        formula = (PAIR, self.key) if isinstance(parts[0], list) else (TEXT, self._salt(parts.pop(0)))
         named = [(self._variant(part[0]), part[1] if len(part) > 1 else 1) for part in parts]
         total = sum(weight for _, weight in named)
-        if not self.is_boolean or [name for name, weight in named if weight] not in (["on", "off"], ["on"], ["off"]):
+        if not self.is_boolean:
+            shares = [(str(name), weight * 100 / total) for name, weight in named if weight]
+            return shared_out(shares, "targetingKey", formula[1], formula[0])
+        self.formula.add(formula)
+        if [name for name, weight in named if weight] not in (["on", "off"], ["on"], ["off"]):
             raise NoEqual(Issue.WEIGHTS, "Its shares are not those of on and then of off.")
         on = sum(weight for name, weight in named if name == "on") * 100 / total
         if round(on, 3) != on:

@@ -21,6 +21,7 @@ from flags.moving.sources.conditions import (
     limited,
     read_each,
     rules_of,
+    shared_out,
     typed,
 )
 from flags.values.checks import VARIANT_KEY
@@ -136,6 +137,10 @@ class _Flag:
         rest = self._serve(flag["fallthrough"])
         made: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None}
         if "rollout" in rest:
+            if not self.is_boolean:  # who has no key gets the first variant, as in LaunchDarkly
+                first = self.keys[flag["fallthrough"]["rollout"]["variations"][0]["variation"]]
+                rules += rules_of(asks(rest["by"], "exists"), rest, "All others")
+                return made | {"rules": limited(rules), "enabled": True, "defaultVariant": first}
             if rest["by"] != "targetingKey":
                 rules += rules_of(asks(rest["by"], "exists"), rest, "All others")
                 return made | {"rules": limited(rules), "enabled": False}
@@ -155,12 +160,16 @@ class _Flag:
         shares = [(self.keys[each["variation"]], each["weight"]) for each in rollout["variations"] if each["weight"]]
         if len(shares) == 1:
             return {"variant": shares[0][0]}
-        are_of_two = [key for key, _ in shares] == ["on", "off"] and sum(weight for _, weight in shares) == WHOLE
-        if not self.is_boolean or not are_of_two:
-            raise NoEqual(Issue.WEIGHTS, "The shares of a rollout are not those of true and then of false.")
+        if sum(weight for _, weight in shares) != WHOLE:
+            raise NoEqual(Issue.WEIGHTS, "The shares of a rollout do not add up.")
         seed = rollout.get("seed")
-        self.salts.add(f"{self.key}.{self.flag.get('salt', '')}" if seed is None else str(seed))
+        salt = f"{self.key}.{self.flag.get('salt', '')}" if seed is None else str(seed)
         by = self._attribute(rollout.get("bucketBy") or "key")
+        if not self.is_boolean:
+            return shared_out([(key, weight / 1000) for key, weight in shares], by, salt, LAUNCHDARKLY_HASH)
+        if [key for key, _ in shares] != ["on", "off"]:
+            raise NoEqual(Issue.WEIGHTS, "The shares of a rollout are not those of true and then of false.")
+        self.salts.add(salt)
         on = shares[0][1] / 1000
         return {"rollout": {"on": on, "off": round(100 - on, 3)}, "by": by}
 

@@ -108,6 +108,20 @@ def test_the_file_has_every_definition_field_sorted_and_no_counted_ones(api: Api
     assert [flag["name"] for flag in with_archived["flags"]] == ["a", "b", "gone"]
 
 
+def test_types_and_variants_come_along(api: Api) -> None:
+    variants = [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}]
+    flag = {"name": "colour", "type": "string", "variants": variants, "defaultVariant": "red", "enabled": True}
+    assert api.put(FILE, a_file(flag)).status_code == 200
+    first = exported()
+    assert json.loads(first)["flags"][0].items() >= flag.items()
+    assert api.put(FILE, json.loads(first)).json()["unchanged"] == 1
+    Flag.objects.all().delete()
+    api.post(FILE, json.loads(first))
+    assert exported() == first
+    refused = api.put(FILE, a_file(flag | {"type": "integer", "variants": [{"key": "a", "value": 1}]}))
+    assert (refused.status_code, kind_of(refused), refused.json()["flag"]) == (409, "flag-type-immutable", "colour")
+
+
 def test_merge_adds_and_changes_and_leaves_the_rest(api: Api) -> None:
     service.create(key="kept", values={"owner": "shop"}, by="user:ada")
     service.create(key="changed", values={"owner": "shop", "description": "Old."}, by="user:ada")

@@ -17,6 +17,7 @@ from flags.moving.to_flagd import of_organization
 from flags.tests.moving.importing import answer, codes, read
 
 TEXT = (Path(__file__).parent / "flagd.json").read_text()
+TEXTS = {"colour", "fifths"}
 DEFINITIONS, READING = read("flagd", json.loads(TEXT))
 CONTEXTS = [
     {name: value for name, value in zip(("email", "version", "plan", "age"), values, strict=True) if value is not None}
@@ -27,12 +28,12 @@ CONTEXTS = [
 def of_flagd(content: str, key: str, user: str, context: Any) -> str:
     core = FlagdCore()
     core.set_flags(content)
-    resolve: Any = core.resolve_string_value if key == "colour" else core.resolve_boolean_value
-    found = resolve(key, "" if key == "colour" else False, EvaluationContext(user, context))
+    resolve: Any = core.resolve_string_value if key in TEXTS else core.resolve_boolean_value
+    found = resolve(key, "" if key in TEXTS else False, EvaluationContext(user, context))
     return {True: "on", False: "off"}.get(found.value, found.variant)
 
 
-@pytest.mark.parametrize("key", ["staff", "colour", "quarter", "tenth-of-pros"])
+@pytest.mark.parametrize("key", ["staff", "colour", "quarter", "tenth-of-pros", "fifths"])
 def test_users_get_what_flagd_gives_them(key: str) -> None:
     for context in CONTEXTS:
         for user in ("ada", "user-1"):
@@ -44,7 +45,7 @@ def test_users_get_what_flagd_gives_them(key: str) -> None:
 
 def test_types_and_states_come_along() -> None:
     by_key = {entry.key: entry.values for entry in READING.entries}
-    assert sorted(by_key) == ["colour", "disabled", "no-default", "quarter", "staff", "tenth-of-pros"]
+    assert sorted(by_key) == ["colour", "disabled", "fifths", "no-default", "quarter", "staff", "tenth-of-pros"]
     assert [by_key[key].get("type", "boolean") for key in ("colour", "disabled", "no-default", "staff")] == [
         "string", "integer", "object", "boolean"
     ]  # fmt: skip

@@ -77,6 +77,8 @@ def test_users_of_launchdarkly_keep_their_bucket() -> None:
         user = f"user-{number}"
         expected = "on" if share_of_launchdarkly("new-checkout", "c0ffee", user) < 0.25 else "off"
         assert answer(READ["launchdarkly"][0], "new-checkout", user) == expected
+        half = "variant-1" if share_of_launchdarkly("split-colours", "s", user) < 0.5 else "variant-2"
+        assert answer(READ["launchdarkly"][0], "split-colours", user) == half
 
 
 def test_users_of_growthbook_keep_their_bucket() -> None:
@@ -92,7 +94,7 @@ def test_users_of_growthbook_keep_their_bucket() -> None:
     ("source", "expected"),
     [
         ("launchdarkly", {("limit", "off", True), ("beta-segment", "segment", False),
-                          ("by-organization", "context-kind", False), ("split-colours", "weights", False)}),
+                          ("by-organization", "context-kind", False)}),
         ("growthbook", {("experiment", "weights", False), ("falls-through", "fall-through", False),
                         ("not", "operator", False)}),
         ("flagsmith", {("tenth", "operator", False), ("split", "weights", False)}),
