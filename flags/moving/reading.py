@@ -11,6 +11,7 @@ from typing import Any
 from rest_framework.exceptions import ValidationError
 
 from flags.errors import InvalidFlagFile
+from flags.evaluation.wants import keys_of
 from flags.moving.issues import Issue, Remark
 from flags.moving.segments_of_file import SegmentEntry
 from flags.moving.serializers import FlagFileInput, entries_of
@@ -77,9 +78,9 @@ def _without_needing_what_is_left_out(entries: Mapping[str, Entry], remarks: lis
     kept = dict(entries)
     while True:
         needing = {
-            key: next(each for each in entry.values["prerequisites"] if each in left_out)
+            key: next(each for each in keys_of(entry.values["prerequisites"]) if each in left_out)
             for key, entry in kept.items()
-            if left_out.intersection(entry.values.get("prerequisites", ()))
+            if left_out.intersection(keys_of(entry.values.get("prerequisites", ())))
         }
         if not needing:
             return list(kept.values())

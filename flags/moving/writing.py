@@ -20,6 +20,7 @@ from flags.definitions.definition_plan import FieldChange
 from flags.definitions.fields import FIELDS, as_json, values_of
 from flags.definitions.models import Flag
 from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
+from flags.evaluation.wants import keys_of
 from flags.moving import flag_file
 from flags.moving.segments_of_file import SegmentEntry, WrittenSegment, delete_others, write_segments
 from flagsite.core.errors import FlagsiteError
@@ -173,7 +174,7 @@ def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[En
 def _needed(entry: Entry, flag: Flag | None) -> list[str]:
     """Return the keys of the prerequisites that the flag will have."""
     if "prerequisites" in entry.values:
-        return list(entry.values["prerequisites"])
+        return keys_of(entry.values["prerequisites"])
     return [each.key for each in flag.prerequisites.all()] if flag else []
 
 

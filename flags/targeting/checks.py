@@ -185,15 +185,6 @@ def _serve(value: Any) -> dict[str, Any]:
     return {"rollout": _weights(value["rollout"]), **_unit(value), **_buckets(value)}
 
 
-def checked_rollout(value: Any) -> dict[str, Any]:
-    """Return the rollout of a definition in the form in which it keeps it. Raises ValidationError."""
-    try:
-        _check_members(value, MEMBERS_OF_ROLLOUT - {"rollout"} | {"weights"}, "A rollout")
-        return {"weights": _weights(value.get("weights")), **_unit(value), **_buckets(value)}
-    except _Wrong as error:
-        raise ValidationError(str(error)) from error
-
-
 def _buckets(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what says how buckets are counted and shared out: only the members that are there."""
     salt, version, ranges = (value.get(name) for name in ("salt", "hashVersion", "ranges"))

@@ -22,20 +22,15 @@ def settled_rules(
     return [_settled(dict(rule), former.get(rule.get("id")), is_boolean=is_boolean) for rule in rules]
 
 
-def settled_weights(
-    weighted: Mapping[str, Any], former: Mapping[str, Any] | None, name: str = "rollout"
-) -> dict[str, Any]:
-    """Return an object with weights, with `ranges` if the weights alone do not tell them.
+def _with_ranges(serve: Mapping[str, Any], former: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a `serve` with weights, with `ranges` if the weights alone do not tell them.
 
-    Args:
-        weighted: the weights, as its member `name`. Its own `ranges` are where the change starts, if it has any.
-        former: the object until now, with which the change starts otherwise.
-        name: the name of the member with the weights.
+    Its own `ranges` are where the change starts, if it has any, else those of the former `serve`.
     """
-    sizes = sizes_of(weighted[name])
-    start = ranges_in(weighted.get("ranges")) or (ranges_of(former[name], former.get("ranges")) if former else None)
+    sizes = sizes_of(serve["rollout"])
+    start = ranges_in(serve.get("ranges")) or (ranges_of(former["rollout"], former.get("ranges")) if former else None)
     ranges = next_ranges(start, sizes) if start else first_ranges(sizes)
-    others = {member: value for member, value in weighted.items() if member != "ranges"}
+    others = {member: value for member, value in serve.items() if member != "ranges"}
     return others if ranges == first_ranges(sizes) else {**others, "ranges": ranges_as_json(ranges)}
 
 
@@ -52,4 +47,4 @@ def _settled(rule: dict[str, Any], former: Mapping[str, Any] | None, *, is_boole
         return rule | {"serve": {name: value for name, value in serve.items() if name != "ranges"}}
     served = former.get("serve") if former else None
     has_weights = isinstance(served, Mapping) and "rollout" in served
-    return rule | {"serve": settled_weights(serve, served if has_weights else None)}
+    return rule | {"serve": _with_ranges(serve, served if has_weights else None)}

@@ -75,7 +75,9 @@ FLAGS = st.fixed_dictionaries(
 def test_an_export_of_what_was_imported_has_the_same_bytes(db: None, flags: dict[str, Any], data: Any) -> None:
     names = sorted(flags)
     for place, name in enumerate(names):  # needs only names before it, so there is no circle
-        flags[name]["prerequisites"] = data.draw(st.lists(st.sampled_from(names[:place]), unique=True)) if place else []
+        needed = data.draw(st.lists(st.sampled_from(names[:place]), unique=True)) if place else []
+        wants = st.sampled_from([{}, {"is": "off"}, {"variant": "on"}])
+        flags[name]["prerequisites"] = [{"flag": key, **data.draw(wants)} for key in needed]
     entries = [{"name": name, **values} for name, values in flags.items()]
     writing.write(entries_of(entries), Mode.MIRROR, by="user:ada")
     first = exported()
