@@ -108,3 +108,28 @@ def test_without_scripts_the_json_is_the_form(site: Installation, sign_in: SignI
     page.get_by_label("Rules").fill(json.dumps([PROS, ADULTS]))
     save(page)
     assert stored(site, "plain")["rules"] == [PROS, ADULTS]
+
+
+def test_variants_are_edited_as_rows_and_rules_serve_them(
+    site: Installation, sign_in: SignIn, picture: Callable[..., None]
+) -> None:
+    variants = [{"key": "small", "value": 1.0}, {"key": "large", "value": 2.5}]
+    site.manage("define_flag", "rows", "type=float", f"variants={json.dumps(variants)}", "enabled=true")
+    page = sign_in("olga")
+    page.goto("/admin/flags/flag/")
+    page.get_by_role("link", name="rows", exact=True).first.click()
+    page.get_by_role("link", name="Definition", exact=True).click()
+    expect(page.get_by_role("group", name="Variant 1").get_by_label("Value")).to_have_value("1.0")
+    page.get_by_role("button", name="Add a variant").click()
+    expect(page.get_by_role("group", name="Variant 3").get_by_label("Key")).to_be_focused()
+    page.keyboard.type("huge")
+    page.get_by_role("group", name="Variant 3").get_by_label("Value").fill("9")
+    page.get_by_role("group", name="Variant 3").get_by_label("default").check()
+    page.get_by_role("group", name="Variant 1").get_by_label("off").check()
+    expect(page.locator("#try-out-result")).to_contain_text("This context gets huge.")
+    assert serious(page) == []
+    picture(page, "variants-as-rows")
+    save(page)
+    found = stored(site, "rows")
+    assert found["variants"] == [*variants, {"key": "huge", "value": 9.0}]
+    assert (found["defaultVariant"], found["offVariant"]) == ("huge", "small")
