@@ -17,7 +17,7 @@ from orgs.importing.attribute_columns import BOOLEAN, LIST, NUMBER, TEXT, cell_o
 from orgs.importing.options import COLUMNS
 from orgs.tree.subtrees import Subtree, in_tree_order, is_in_subtree
 
-MEMORY = 2**22
+KEPT_BYTES = 2**22
 """Up to so many bytes of an export are in memory; a longer one is in a file."""
 JSON_TYPES = {"string": TEXT, "number": NUMBER, "boolean": BOOLEAN, "array": LIST}
 """The type of a column by the type of the values in JSON; null stands in any column."""
@@ -42,7 +42,7 @@ def exported_file(caller: Caller, below: OrganizationName | None = None) -> Spoo
 
     Raises OrganizationNotFound, OrganizationAmbiguous.
     """
-    file = SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115 - who sends it closes it
+    file = SpooledTemporaryFile(max_size=KEPT_BYTES)  # noqa: SIM115 - who sends it closes it
     try:
         with snapshot():
             named = below if below is not None else caller.organization_id
