@@ -20,6 +20,7 @@ from flags.targeting.versions import version_of
 LONGEST_PATTERN = 256
 MOST_BYTES = 1 << 20
 """The memory of one compiled pattern."""
+LONGEST_ADDRESS = 64
 MOST_READ = 1024
 """How many texts of attributes are kept with what they mean: the rules of many flags ask for the same attribute."""
 Test = Callable[[Any], bool]
@@ -139,7 +140,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def network_of(value: object) -> Network | None:
     """Return the network in a text such as "10.0.0.0/8". An address is a network of one; None for anything else."""
-    return _network_in(value) if isinstance(value, str) else None
+    return _network_in(value) if isinstance(value, str) and len(value) <= LONGEST_ADDRESS else None
 
 
 @lru_cache(maxsize=MOST_READ)
