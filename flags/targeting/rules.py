@@ -126,6 +126,8 @@ class Clause:
             )
         if self.op == IN_SEGMENT:
             tests = tuple(segment.test for segment in self.segments)
+            if len(tests) == 1 and not negate:
+                return tests[0]
             return lambda attributes, targeting_key, place: (
                 any(test(attributes, targeting_key, place) for test in tests) is not negate
             )
