@@ -92,6 +92,8 @@ class OrganizationOperation:
     """Says what was done, from the organization as it was before and the values of the form."""
     has_preview: bool = False
     irreversible: Irreversible | None = None
+    button: str = ""
+    """The words on the button, if they are not the title."""
 
 
 def _rename(caller: Caller, organization: Organization, values: dict[str, Any]) -> Organization:
@@ -152,7 +154,14 @@ OPERATIONS = {
     for operation in (
         OrganizationOperation("rename", "Rename", RenameForm, _rename, _renamed),
         OrganizationOperation("create", "Create an organization below", CreateForm, _create, _created),
-        OrganizationOperation("attribute", "Set an attribute of", AttributeForm, _set_attribute, _attribute_set),
+        OrganizationOperation(
+            "attribute",
+            "Set an attribute of",
+            AttributeForm,
+            _set_attribute,
+            _attribute_set,
+            button="Set the attribute",
+        ),
         OrganizationOperation("move", "Move", MoveForm, _move, _moved, has_preview=True),
         OrganizationOperation(
             "delete", "Delete", DeleteForm, _delete, _deleted, irreversible=Irreversible.DELETE_ORGANIZATION
