@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from io import TextIOWrapper
-from tempfile import SpooledTemporaryFile
+from io import StringIO
+from itertools import islice
 from typing import Any, TextIO
 
 from flagsite.core.db.snapshot import snapshot
@@ -17,8 +17,7 @@ from orgs.importing.attribute_columns import BOOLEAN, LIST, NUMBER, TEXT, cell_o
 from orgs.importing.options import COLUMNS
 from orgs.tree.subtrees import Subtree, in_tree_order, is_in_subtree
 
-KEPT_BYTES = 2**22
-"""Up to so many bytes of an export are in memory; a longer one is in a file."""
+BLOCK_ROWS = 2_000
 JSON_TYPES = {"string": TEXT, "number": NUMBER, "boolean": BOOLEAN, "array": LIST}
 """The type of a column by the type of the values in JSON; null stands in any column."""
 NAMES = """
@@ -37,25 +36,20 @@ SELECT organization.key, organization.name, CASE WHEN {is_top} THEN '' ELSE COAL
 """
 
 
-def exported_file(caller: Caller, below: OrganizationName | None = None) -> SpooledTemporaryFile[bytes]:
-    """Return a file with what a caller may see of the organizations, or of one and everything below it.
+def exported_blocks(caller: Caller, below: OrganizationName | None = None) -> Iterator[str]:
+    """Yield a file, in blocks, with what a caller may see of the organizations, or of one and everything below it.
 
-    Raises OrganizationNotFound, OrganizationAmbiguous.
+    All of it is of one moment. Nothing is read before the first block is asked for. Raises OrganizationNotFound,
+    OrganizationAmbiguous.
     """
-    file = SpooledTemporaryFile(max_size=KEPT_BYTES)  # noqa: SIM115 - who sends it closes it
-    try:
-        with snapshot():
-            named = below if below is not None else caller.organization_id
-            top = None if named is None else find_visible_organization(caller, named).subtree
-            text = TextIOWrapper(file, encoding="utf-8", newline="")
-            export_organizations(text, below=top)
-            text.flush()
-            text.detach()
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
+    with snapshot():
+        named = below if below is not None else caller.organization_id
+        top = None if named is None else find_visible_organization(caller, named).subtree
+        rows = _rows(top)
+        while block := list(islice(rows, BLOCK_ROWS)):
+            text = StringIO()
+            csv.writer(text, lineterminator="\n").writerows(block)
+            yield text.getvalue()
 
 
 def export_organizations(file: TextIO, *, below: Subtree | None = None) -> int:
@@ -63,20 +57,26 @@ def export_organizations(file: TextIO, *, below: Subtree | None = None) -> int:
 
     Call it inside a snapshot. An import of the file with the option `below` puts a subtree below another organization.
     """
+    written = csv.writer(file, lineterminator="\n")
+    count = -1  # the first row has the names of the columns
+    for row in _rows(below):
+        written.writerow(row)
+        count += 1
+    return count
+
+
+def _rows(below: Subtree | None) -> Iterator[list[str]]:
+    """Yield the names of the columns, and then a row for each organization."""
     where = is_in_subtree("organization") if below else "TRUE"
     parameters = below.parameters() if below else {}
     columns = _attribute_columns(where, parameters)
-    written = csv.writer(file, lineterminator="\n")
-    written.writerow([*COLUMNS, *(column_name(*column) for column in columns)])
+    yield [*COLUMNS, *(column_name(*column) for column in columns)]
     is_top = "organization.id = %(top)s" if below else "FALSE"
     top = {"top": below.organization_id} if below else {}
     statement = ROWS.format(is_top=is_top, where=where, order=in_tree_order("organization"))
-    count = 0
     for key, name, parent_key, attributes in streamed(statement, parameters | top):
         values = json.loads(attributes) if attributes else {}
-        written.writerow([key, name, parent_key, *_cells(values, columns)])
-        count += 1
-    return count
+        yield [key, name, parent_key, *_cells(values, columns)]
 
 
 def _attribute_columns(where: str, parameters: dict[str, Any]) -> list[tuple[str, str]]:

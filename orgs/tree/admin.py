@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -80,7 +80,7 @@ class OrganizationAdmin(OperatorAdmin):
         }
         return self._page(request, "tree.html", context)
 
-    def csv_view(self, request: HttpRequest) -> FileResponse:
+    def csv_view(self, request: HttpRequest) -> StreamingHttpResponse:
         """Answer with the organizations that the person may see, as a file that an import reads."""
         return organizations_file(self.require_viewer(request))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -28,7 +28,7 @@ from orgs.access.visible_organizations import (
 )
 from orgs.audit.serializers import CSV
 from orgs.idempotency.stored_answers import idempotent
-from orgs.importing.organization_export import exported_file
+from orgs.importing.organization_export import exported_blocks
 from orgs.tree import authorized_operations
 from orgs.tree.large_changes import StartedJob
 from orgs.tree.references import Reference
@@ -103,10 +103,13 @@ class OrganizationsAsCsv(Endpoint):
         return organizations_file(self.caller, below)
 
 
-def organizations_file(caller: Caller, below: Reference | None = None) -> FileResponse:
+def organizations_file(caller: Caller, below: Reference | None = None) -> StreamingHttpResponse:
     """Return the answer with organizations as a file. Raises OrganizationNotFound, OrganizationAmbiguous."""
-    file = exported_file(caller, below)
-    return FileResponse(file, as_attachment=True, filename="organizations.csv", content_type=CSV)
+    if below is not None:
+        find_visible_organization(caller, below)  # what comes later could not be told any more
+    answer = StreamingHttpResponse(exported_blocks(caller, below), content_type=CSV)
+    answer["Content-Disposition"] = 'attachment; filename="organizations.csv"'
+    return answer
 
 
 class OneOrganization(Endpoint):

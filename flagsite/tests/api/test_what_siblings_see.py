@@ -109,7 +109,7 @@ def addresses(path: str, ids: dict[str, list[Any]]) -> Iterator[str]:
 
 def secrets_in(response: Any, address: str) -> set[str]:
     """The secrets in an answer, without a flag's name that the address itself names."""
-    content = response.content.decode() + " ".join(map(str, response.headers.values()))
+    content = response.getvalue().decode() + " ".join(map(str, response.headers.values()))
     return set(SECRET.findall(content)) - set(SECRET.findall(address))
 
 
