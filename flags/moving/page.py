@@ -49,7 +49,7 @@ class FlagFileForm(forms.Form):
 
     file = forms.FileField(
         required=False,
-        help_text="A flag file in JSON, as the page Export flags gives it.",
+        help_text="JSON: a flag file, as the page Export flags gives it, or a file of another product.",
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".json,application/json"}),
     )
     content = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)

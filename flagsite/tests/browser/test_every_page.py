@@ -208,6 +208,7 @@ PAGES = {
     "flag-settings": "/admin/flags/flag/{flag}/change/?settings=1",
     "flag-search": "/admin/flags/flag/{flag}/change/?q=o",
     "stale": "/admin/flags/flag/stale/",
+    "import-flags": "/admin/flags/flag/import/",
     "statistics": "/admin/flags/statistic/",
     "compute-statistics": "/admin/flags/statistic/compute/",
     "schedules": "/admin/flags/flagschedule/",
