@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class EditorPages(Pages):
         caller = require_caller(request)
         arguments = [flag.pk] if flag else []
         return {
-            "editor": editor_of(flag),
+            "editor": json.dumps(editor_of(flag)),
             "try_out": TryOutForm(caller, flag or Flag(), None),
             "try_out_address": reverse("admin:flags_flag_try_unsaved", args=arguments),
         }

@@ -7,7 +7,7 @@
     if (!data || !rulesField || !JSON.rawJSON) {
         return;  // a browser that cannot keep 1.0 as it is written edits the JSON
     }
-    const known = JSON.parse(data.textContent);
+    const known = JSON.parse(data.dataset.known);
     const operators = new Map(known.operators.map((operator) => [operator.name, operator]));
     const MOST_CHIPS = 50;
     const SHARE = "\u0000share";

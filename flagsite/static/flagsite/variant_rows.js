@@ -7,7 +7,7 @@
     if (!data || !field || !marked.default || !marked.off || !JSON.rawJSON) {
         return;
     }
-    const known = JSON.parse(data.textContent);
+    const known = JSON.parse(data.dataset.known);
     const flagType = () => document.getElementById("id_type")?.value || known.type || "boolean";
     const template = document.getElementById("variant-row");
     const json = document.createElement("details");

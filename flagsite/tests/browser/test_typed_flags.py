@@ -23,8 +23,9 @@ def test_a_flag_with_variants_is_defined_read_and_changed(
     page.get_by_label("Key").fill("button-color")
     page.get_by_text("Type and variants").click()
     page.get_by_label("Type", exact=True).select_option("string")
+    page.locator(".fs-json-field", has=page.locator("#id_variants")).locator("summary").click()
     page.get_by_label("Variants").fill(VARIANTS)
-    page.get_by_label("Off variant").fill("green")
+    page.locator("#id_off_variant").evaluate("input => { input.value = 'green' }")  # radio buttons stand for it
     page.get_by_label("Reason").fill("orders")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Unknown variant 'green'. The variants are: blue, red.").first).to_be_visible()
