@@ -26,7 +26,7 @@ from orgs.tree.locks import TREE_LOCK
 CHECKOUT = Path(__file__).resolve().parents[3]
 LEASE, SWEEP = 3.0, 1.0
 TABLES = "flags_flag, flags_flagstate, flags_flagsetting, flags_change, flags_flagschedule, jobs_batch, jobs_job"
-HISTORY = "flags_replacedsetting, flags_formerplacement, flags_formerdefinition"
+HISTORY = "flags_replacedsetting, flags_formerplacement, flags_formerdefinition, flags_segment, flags_formersegment"
 EMPTY = f"TRUNCATE {TABLES}, {HISTORY}, jobs_jobfailure CASCADE"
 """What tests that share an installation leave behind."""
 
