@@ -22,7 +22,7 @@ RULES = """[
 def test_a_rule_is_written_read_in_words_and_tried_out(
     site: Installation, sign_in: SignIn, picture: Callable[..., None], phone: bool
 ) -> None:
-    key = "checkout-phone" if phone else "checkout"
+    key = "ruled-phone" if phone else "ruled"
     site.manage("define_flag", key)
     page = sign_in("olga", dark=phone, phone=phone)
     page.goto("/admin/flags/flag/")
