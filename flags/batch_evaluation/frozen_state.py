@@ -35,6 +35,8 @@ from jobs.errors import PermanentFailure
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import in_tree_order, is_in_subtree, load_subtree
 
+csv.field_size_limit(16 * 2**20)
+"""Longer than the attributes of an organization can be as JSON; without it, a field has 131,072 characters at most."""
 MOST_KNOWN = 50_000
 """How many different texts of flag states are kept with what they mean."""
 COPY_OUT = """

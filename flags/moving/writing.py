@@ -23,6 +23,7 @@ from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
 from flags.evaluation.wants import keys_of
 from flags.moving import flag_file
 from flags.moving.segments_of_file import SegmentEntry, WrittenSegment, delete_others, write_segments
+from flags.targeting.weighted_rules import with_explicit_ranges
 from flagsite.core.errors import FlagsiteError
 
 Values = Mapping[str, Any]
@@ -130,7 +131,7 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
         if before is None:
             service.create(key=entry.key, values=entry.values, by=by, reason=reason)
             return WrittenFlag(entry.key, Action.CREATE, ())
-        values = entry.values
+        values = _kept_buckets(entry.values)
         if mode is Mode.MIRROR and not _only_archives(entry):
             values = DEFAULTS | {"archived": False} | dict(values)
         flag = service.update(key=entry.key, values=values, by=by, reason=reason)
@@ -141,6 +142,13 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
     is_archived = any(change.name == "archived" and change.after for change in changes)
     action = Action.ARCHIVE if is_archived else Action.CHANGE if changes else Action.NONE
     return WrittenFlag(entry.key, action, changes)
+
+
+def _kept_buckets(values: Values) -> Values:
+    """Return the values of a file with the buckets that its rules have there, and not the nearest to those of now."""
+    if "targeting_rules" not in values:
+        return values
+    return {**values, "targeting_rules": with_explicit_ranges(values["targeting_rules"])}
 
 
 def _ending(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entry]:

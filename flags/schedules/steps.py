@@ -41,6 +41,8 @@ def plan_steps(caller: Caller, request: ScheduleRequest, steps: Sequence[Step], 
         raise InvalidSchedule("The first step has no wait: it comes at the given time.")
     if not all(step.wait > timedelta(0) for step in steps[1:]):
         raise InvalidSchedule("Each step but the first needs a wait, such as 1440 minutes for a day.")
+    if any(step.wait > timedelta(minutes=LONGEST_WAIT) for step in steps):
+        raise InvalidSchedule(f"A wait is longer than {LONGEST_WAIT} minutes, which are 366 days.")
     times: list[datetime] = []
     for step in steps:
         times.append((times[-1] if times else at) + step.wait)

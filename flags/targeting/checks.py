@@ -31,7 +31,6 @@ MEMBERS_OF_RULE = frozenset({"id", "description", "clauses", "serve"})
 MEMBERS_OF_ROLLOUT = frozenset({"rollout", "by", "level", "salt", "hashVersion", "ranges"})
 MAX_SALT, MAX_RANGES = 400, 10_000
 MEMBERS_OF_CLAUSE = frozenset({"attribute", "op", "values", "negate", "ignoreCase"})
-VARIANTS = ("on", "off")
 ALL = 100
 KNOWN_OPERATORS = (*OPERATORS, IN_SUBTREE, LEVEL, IN_SEGMENT)
 ASKS_FOR = dict.fromkeys(OF_THE_TREE, "the organization") | {IN_SEGMENT: "segments"}
@@ -211,9 +210,7 @@ def _weights(value: Any) -> dict[str, int | float]:
         raise _Wrong(f"A weight is not a number from 0 to {ALL} with at most three decimals.")
     if sum(Decimal(str(weight)) for weight in value.values()) != ALL:
         raise _Wrong(f"The weights of `rollout` do not add up to {ALL}.")
-    weights = {key: int(weight) if weight == int(weight) else weight for key, weight in value.items()}
-    is_boolean = set(value) <= set(VARIANTS)
-    return {variant: weights.get(variant, 0) for variant in VARIANTS} if is_boolean else weights
+    return {key: int(weight) if weight == int(weight) else weight for key, weight in value.items()}
 
 
 def _check_variant(key: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flags.targeting.weights import Ranges, first_ranges, next_ranges, ranges_as_json, ranges_in, sizes_of
+from flags.values.checks import OFF, ON
 
 
 def settled_rules(
@@ -20,6 +21,21 @@ def settled_rules(
     """
     former = {rule.get("id"): rule for rule in before if isinstance(rule, Mapping)}
     return [_settled(dict(rule), former.get(rule.get("id")), is_boolean=is_boolean) for rule in rules]
+
+
+def with_explicit_ranges(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return stored rules with the `ranges` that they mean, so that a definition that gets them keeps these buckets.
+
+    Stored rules without `ranges` have the first ranges. Rules that somebody writes have those of the definition of now.
+    """
+    return [_with_explicit(dict(rule)) for rule in rules]
+
+
+def _with_explicit(rule: dict[str, Any]) -> dict[str, Any]:
+    serve = rule["serve"]
+    if "rollout" not in serve:
+        return rule
+    return rule | {"serve": {**serve, "ranges": ranges_as_json(ranges_of(serve["rollout"], serve.get("ranges")))}}
 
 
 def _with_ranges(serve: Mapping[str, Any], former: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -44,7 +60,15 @@ def _settled(rule: dict[str, Any], former: Mapping[str, Any] | None, *, is_boole
     if not isinstance(serve, Mapping) or "rollout" not in serve:
         return rule
     if is_boolean:
-        return rule | {"serve": {name: value for name, value in serve.items() if name != "ranges"}}
+        return rule | {"serve": _of_boolean({name: value for name, value in serve.items() if name != "ranges"})}
     served = former.get("serve") if former else None
     has_weights = isinstance(served, Mapping) and "rollout" in served
     return rule | {"serve": _with_ranges(serve, served if has_weights else None)}
+
+
+def _of_boolean(serve: dict[str, Any]) -> dict[str, Any]:
+    """Return a `serve` with the weights of both variants. Weights of others stay, so that they are refused."""
+    weights = serve["rollout"]
+    if not isinstance(weights, Mapping) or not set(weights) <= {ON, OFF}:
+        return serve
+    return serve | {"rollout": {variant: weights.get(variant, 0) for variant in (ON, OFF)}}

@@ -19,6 +19,7 @@ from flags.errors import ChangeNotFound, ChangeNotUndoable
 from flags.evaluation.wants import with_wants
 from flags.history.models import FormerDefinition
 from flags.states.planning import ANYTHING, Agreed
+from flags.targeting.weighted_rules import with_explicit_ranges
 from flags.undoing.undone import DEFINITION, NOTHING_LEFT, LeftAlone, Restored, UndoableChange, Undone, UndoPlan
 from orgs.access.caller import Caller
 
@@ -69,6 +70,8 @@ class ChangedDefinition(UndoableChange):
         values = {name: value for name, value in former.items() if name not in changed_since}
         if not values:
             raise ChangeNotUndoable(NOTHING_LEFT)
+        if "targeting_rules" in values:
+            values["targeting_rules"] = with_explicit_ranges(values["targeting_rules"])
         names = [FIELDS[name].wire_name for name in changed_since]
         return values, LeftAlone(fields=names, count=len(names))
 

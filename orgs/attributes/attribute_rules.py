@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +37,7 @@ def check_value(name: str, value: Any) -> None:
     if isinstance(value, str):
         _check_text(name, value)
     elif isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+        if not abs(value) <= MAX_NUMBER:  # true of NaN too
             raise InvalidAttribute(f"The attribute {name} is no number from -(2^53 - 1) to 2^53 - 1.")
     elif isinstance(value, list):
         if len(value) > MAX_TEXTS:

@@ -21,7 +21,7 @@ TYPES = (TEXT, NUMBER, BOOLEAN, LIST)
 NULL = "\\N"
 """The cell that ends what comes from above."""
 ESCAPE = "\\"
-"""A text that begins with it has one more of it in its cell."""
+"""A text that begins with it, or has spaces around it, has one more of it in front in its cell."""
 
 
 class AttributeColumn(NamedTuple):
@@ -72,7 +72,8 @@ def attributes_in(fields: Sequence[str], columns: Sequence[AttributeColumn]) -> 
             continue
         if values[name]:
             raise CellProblem(f"The attribute {name} has two values.")
-        value = _value(name, type_, cell.strip())
+        is_escaped = type_ == TEXT and cell.startswith(ESCAPE) and cell != NULL
+        value = _value(name, type_, cell if is_escaped else cell.strip())
         try:
             check_value(name, value)
         except InvalidAttribute as error:
@@ -86,7 +87,7 @@ def cell_of(value: Any) -> str:
     if value is None:
         return NULL
     if isinstance(value, str):
-        return ESCAPE + value if value.startswith(ESCAPE) else value
+        return ESCAPE + value if value.startswith(ESCAPE) or value != value.strip() else value
     return json.dumps(value, ensure_ascii=False)
 
 

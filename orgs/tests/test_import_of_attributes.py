@@ -61,6 +61,16 @@ def test_a_file_gives_organizations_attributes_that_it_creates_and_that_there_ar
     assert (again.attributes, again.unchanged, again.changes) == (0, 1, ())
 
 
+def test_texts_keep_the_spaces_around_them_by_an_export(cast: Cast) -> None:
+    texts = [" pro", "pro ", "N ", " ", "\\N", " \\N ", "\\ ", "\tpro\n"]
+    values: dict[str, Any] = {f"text{number}": text for number, text in enumerate(texts)}
+    attribute_operations.change(organization_id=cast.oslo.pk, values=values)
+    file = exported()
+    attribute_operations.change(organization_id=cast.oslo.pk, values=dict.fromkeys(values, "x"))
+    importer.import_organizations(io.BytesIO(file.encode()))
+    assert own("oslo") == values
+
+
 def test_an_empty_cell_takes_the_attribute_away_and_a_column_that_is_missing_leaves_it(cast: Cast) -> None:
     attribute_operations.change(organization_id=cast.oslo.pk, values={"plan": "pro", "tier": "gold"})
     report = imported("key,name,parent_key,attribute:plan", "oslo,Oslo,north,")
@@ -118,6 +128,8 @@ def test_an_import_that_others_have_overtaken_compares_again(cast: Cast) -> None
         ("attribute:a:number", "many", "The attribute a is 'many', and no number"),
         ("attribute:a:number", "true", "The attribute a is 'true', and no number"),
         ("attribute:a:number", "1e400", "is no number from"),
+        ("attribute:a:number", "1" * 400, "is no number from"),
+        ("attribute:a:number", "NaN", "is no number from"),
         ("attribute:a:boolean", "yes", "The attribute a is 'yes', and not true or false."),
         ("attribute:a:list", "eu", "The attribute a is 'eu', and no list of texts in JSON."),
         ("attribute:a:list", "[1]", "something else than texts"),

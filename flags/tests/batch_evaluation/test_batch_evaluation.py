@@ -23,6 +23,7 @@ from flags.evaluation.context_loader import load_context
 from flags.evaluation.engine import EvaluationContext
 from flags.states.models import FlagState
 from flags.states.set_flag import set_flag
+from flags.targeting.checks import checked_rules
 from jobs.artifacts import files, uploads
 from jobs.engine.models import Job
 from jobs.engine.runner import run_next
@@ -33,6 +34,7 @@ from jobs.tests.engine_steps import before_each, statuses
 from orgs.access import access_keys
 from orgs.access.caller import Caller
 from orgs.access.models import Role
+from orgs.attributes import attribute_operations
 from orgs.tests.api import Api, kind_of
 from orgs.tests.trees import get, import_rows
 from orgs.tree.models import Organization
@@ -207,6 +209,15 @@ def test_each_format_says_the_same(sale: str, cast: Cast, file_format: str, monk
         for flag in (sale, "base")
     ]
     assert len(manifest_of(job)["parts"]) == 6
+
+
+def test_the_attributes_of_an_organization_may_be_long(sale: str, cast: Cast) -> None:
+    values: dict[str, Any] = {f"plan{number}": ["x" * 1_000] * 50 for number in range(3)}
+    attribute_operations.change(organization_id=cast.oslo.pk, values=values)
+    clauses = [{"attribute": f"organization.{name}", "op": "in", "values": ["x"]} for name in values]
+    rules = checked_rules([{"clauses": clauses, "serve": {"variant": "on"}}])
+    service.update(key=sale, values={"targeting_rules": rules}, by="x")
+    assert rows_of(evaluated(flags=[sale]))
 
 
 def test_without_users_each_flag_is_evaluated_once_for_each_organization(sale: str, cast: Cast) -> None:

@@ -136,6 +136,14 @@ def test_the_form_takes_a_step_in_each_line(api: Api) -> None:
     assert FlagSchedule.objects.count() == 3
 
 
+def test_a_wait_is_not_longer_than_a_year(api: Api) -> None:
+    shares = [str(share) for share in range(1, 21)]
+    refused = run("roll_out", "checkout", *shares, "--at", "1h", "--wait", "99999w", "--reason", "x")
+    assert refused.status != 0
+    assert "A wait is longer than" in refused.error
+    assert not FlagSchedule.objects.exists()
+
+
 def test_the_command_schedules_a_rollout(api: Api) -> None:
     answer = run("roll_out", "checkout", "1", "10", "100", "--at", "1h", "--wait", "1d", "--reason", "x")
     assert "checkout will be on for 10 % at" in str(answer)

@@ -92,6 +92,35 @@ def test_an_undo_brings_the_ranges_back(api: Api, asking: Asking) -> None:
     assert (api.get(COLOUR).json()["rules"], served(asking)) == (before, users)
 
 
+def test_an_undo_brings_back_the_first_ranges_too(api: Api, asking: Asking) -> None:
+    define(api, {"red": 50, "blue": 50})
+    before, users = api.get(COLOUR).json()["rules"], served(asking)
+    api.patch(COLOUR, {"rules": rules({"red": 60, "blue": 40})})
+    api.patch(COLOUR, {"rules": rules({"red": 30, "blue": 70}, salt="other")})
+    numbers = [entry.details["changeNumber"] for entry in AuditEntry.objects.order_by("-id")[:2]]
+    for number in numbers:
+        find(Caller("command:ops@host", Role.ADMIN), number).undo(reason="wrong")
+    assert (api.get(COLOUR).json()["rules"], served(asking)) == (before, users)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_flag_file_brings_the_buckets_back_that_it_was_written_with(api: Api, asking: Asking, method: str) -> None:
+    define(api, {"red": 50, "blue": 50})
+    before, users, file = api.get(COLOUR).json()["rules"], served(asking), api.get("/v1/flag-file").json()
+    api.patch(COLOUR, {"rules": rules({"red": 60, "blue": 40})})
+    assert api.send(method, "/v1/flag-file", file).status_code == 200
+    assert (api.get(COLOUR).json()["rules"], served(asking)) == (before, users)
+
+
+def test_a_variant_that_is_called_on_belongs_to_a_typed_flag_without_off(api: Api) -> None:
+    variants = [{"key": key, "value": key} for key in ("on", "blue")]
+    body = {"name": "word", "type": "string", "variants": variants, "rules": rules({"on": 100})}
+    assert api.post("/v1/feature-flags", body).json()["rules"] == rules({"on": 100})
+    boolean = api.post("/v1/feature-flags", {"name": "sale", "rules": rules({"on": 100})}).json()
+    assert boolean["rules"] == rules({"on": 100, "off": 0})
+    assert api.patch("/v1/feature-flags/sale", {"rules": rules({"on": 100})}).json()["version"] == boolean["version"]
+
+
 def test_ranges_of_a_request_are_where_its_change_starts(api: Api) -> None:
     ranges = [{"variant": "red", "below": 40_000}, {"variant": "blue", "below": 100_000}]
     assert define(api, {"red": 40, "blue": 60}, ranges=ranges)["rules"][0]["serve"]["ranges"] == ranges
