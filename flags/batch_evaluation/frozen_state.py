@@ -213,7 +213,9 @@ class _StatesInText:
                 rows.pop(flag_id, None)
             else:
                 rows[flag_id] = (value, source_id, number)
-        return self._interned.of(_columns(rows), self._custom)
+        numbers = {value >> 2 for value, *_ in rows.values()}
+        custom = {number: self._custom[number] for number in numbers if number in self._custom}
+        return self._interned.of(_columns(rows), custom)
 
 
 def _columns(rows: dict[int, tuple[int, int, int]]) -> StateColumns:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from flags.evaluation.engine import Definition, OrganizationContext, StateValue
+from flags.values.stored_json import StoredJson
 from flags.values.variants import is_custom
 from orgs.attributes.inherited_attributes import held_on
 from orgs.errors import OrganizationNotFound
@@ -80,7 +81,7 @@ def load_custom_values(numbers: Iterable[int]) -> CustomValues:
         return {}
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, value FROM flags_customvalue WHERE id = ANY(%s)", [custom])
-        return {number: json.loads(value) for number, value in cursor.fetchall()}
+        return {number: json.loads(value, cls=StoredJson) for number, value in cursor.fetchall()}
 
 
 def load_attributes(ids: Sequence[int], names: Collection[str]) -> tuple[dict[str, Any], dict[str, int]]:

@@ -157,6 +157,7 @@ def _create(
         schedulable.check_together(target.flag, fields)
     else:
         fields = schedulable.check_setting(wanted)
+        schedulable.check_choice(target.flag, fields)
     return FlagSchedule.objects.create(
         flag=target.flag, flag_key=target.flag.key, organization_id=target.organization_id, wanted=fields,
         scheduled_at=scheduled_at, max_retries=max_retries, created_by=caller.name,

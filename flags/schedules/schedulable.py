@@ -11,11 +11,12 @@ from django.core.exceptions import ValidationError
 from flags.definitions import typed_definitions
 from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
-from flags.errors import InvalidDefinition, InvalidSchedule, UnknownSegment
+from flags.errors import InvalidDefinition, InvalidSchedule, InvalidValue, UnknownSegment
 from flags.segments.uses import check_named
 from flags.states.choices import Choice
 from flags.states.setting_rules import Below
 from flags.values.checks import canonical_json
+from flags.values.stored_json import restored
 
 SCHEDULABLE = {spec.wire_name: spec for spec in FIELDS.values() if spec.is_schedulable}
 """The specs of these fields by their names in JSON."""
@@ -118,4 +119,17 @@ def value_in_words(wanted: Mapping[str, Any]) -> str:
 
 def choice_of(wanted: Mapping[str, Any]) -> Choice | None:
     """Return what a checked scheduled change sets; None if it resets the flag."""
-    return None if "reset" in wanted else Choice.among(wanted)
+    if "reset" in wanted:
+        return None
+    stored = {"value": restored(wanted["value"])} if "value" in wanted else {}
+    return Choice.among({**wanted, **stored})
+
+
+def check_choice(flag: Flag, wanted: Mapping[str, Any]) -> None:
+    """Check that the flag can have what a scheduled change sets on an organization. Raises InvalidSchedule."""
+    choice = choice_of(wanted)
+    try:
+        if choice is not None:
+            choice.of(flag)
+    except InvalidValue as error:
+        raise InvalidSchedule(error.detail) from error

@@ -245,10 +245,11 @@ class EvaluationCache:
             definitions = cached  # and everything that is compiled from them
         may_be_kept = reads_committed_data()
         with self._storing:
-            if epoch == self._epoch and may_be_kept:
+            is_same = epoch == self._epoch
+            self._read_also(definitions.organization_attributes)
+            if is_same and may_be_kept:
                 self._definitions = definitions
                 self._definitions_read_at = monotonic()
-            self._read_also(definitions.organization_attributes)
         return definitions
 
     def _read_also(self, names: frozenset[str]) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect
+from collections.abc import Mapping
 from itertools import chain
 from struct import Struct
+from typing import Any
 from weakref import WeakValueDictionary
-
-import orjson
 
 from flags.evaluation.context_loader import CustomValues, StateColumns
 from flags.evaluation.engine import StateValue
+from flags.values.served import as_json
+from flags.values.types import FlagType
 
 PackedRow = tuple[int, int, int]
 """A flag's value in an organization: the organization it was set on, its change number, and its bits.
@@ -26,6 +28,8 @@ ON, LOCKED = 1, 2
 NARROW, WIDE = Struct("<qqB"), Struct("<qqI")
 """How a row is packed: WIDE if the bits of any row of the organization do not fit into a byte."""
 MAX_BYTE = 255
+BYTES_OF_CHARACTER = 4
+"""What a custom value takes in memory, for each byte of its JSON."""
 NO_CUSTOM_VALUES: CustomValues = {}
 OBJECT_BYTES = 450
 """About what `PackedStates` take beside their rows: the object, its fingerprint, its entry in `InternedStates`."""
@@ -76,7 +80,7 @@ class PackedStates:
     @property
     def size(self) -> int:
         """About what its rows and custom values take in memory, in bytes."""
-        return len(self.data) + sum(len(orjson.dumps(value)) for value in self.custom.values())
+        return len(self.data) + sum(map(_bytes_of, self.custom.values()))
 
     def row(self, flag_id: int) -> PackedRow | None:
         """The flag's value; None where it is set nowhere."""
@@ -101,6 +105,11 @@ class PackedStates:
             )
             for flag_id, (source, number, bits) in rows
         )
+
+
+def _bytes_of(value: Any) -> int:
+    """About what a custom value takes in memory, in bytes."""
+    return BYTES_OF_CHARACTER * len(as_json(value, FlagType.OBJECT))
 
 
 def variant_of(row: PackedRow) -> int:
@@ -132,11 +141,8 @@ class InternedStates:
         """These states with one new value, which is no custom one; the same states where theirs has a higher number."""
         bits = new.enabled | new.locked << 1 | new.variant << 2
         layout, data = states.layout, states.data
-        if bits > MAX_BYTE and layout.row is NARROW:
-            layout, data = (
-                self._layout(layout.flag_ids, WIDE),
-                b"".join(WIDE.pack(*row) for row in NARROW.iter_unpack(data)),
-            )
+        if bits > MAX_BYTE or layout.row is WIDE:
+            return self._with_wide(states, new, bits)
         row = layout.row.pack(new.source_id, new.number, bits)
         begin = end = layout.offsets.get(new.flag_id, -1)
         if begin >= 0:
@@ -149,12 +155,31 @@ class InternedStates:
             begin = end = index * layout.row.size
         return self._states(layout, data[:begin] + row + data[end:], states.custom)
 
+    def _with_wide(self, states: PackedStates, new: StateValue, bits: int) -> PackedStates:
+        """The same where a row is wide, before or afterwards: the width depends on the content alone."""
+        rows = dict(zip(states.layout.flag_ids, states.layout.row.iter_unpack(states.data), strict=True))
+        former = rows.get(new.flag_id)
+        if former is not None and former[1] >= new.number:
+            return states
+        return self._of_rows(rows | {new.flag_id: (new.source_id, new.number, bits)}, states.custom)
+
+    def _of_rows(self, rows: Mapping[int, PackedRow], custom: CustomValues) -> PackedStates:
+        flag_ids = tuple(sorted(rows))
+        ordered = [rows[flag_id] for flag_id in flag_ids]
+        bits = tuple(row[2] for row in ordered)
+        named = {each >> 2: custom[each >> 2] for each in bits if each >> 2 in custom}
+        return self.of((flag_ids, bits, tuple(row[0] for row in ordered), tuple(row[1] for row in ordered)), named)
+
     def selected(self, states: PackedStates, flag_ids: frozenset[int]) -> PackedStates:
         """These states without those of other flags; the same states where they have no others."""
         row = states.layout.row
-        layout = self._layout(tuple(flag_id for flag_id in states.layout.flag_ids if flag_id in flag_ids), row)
-        if layout is states.layout:
+        chosen = tuple(flag_id for flag_id in states.layout.flag_ids if flag_id in flag_ids)
+        if len(chosen) == len(states.layout.flag_ids):
             return states
+        if row is WIDE:
+            rows = zip(states.layout.flag_ids, row.iter_unpack(states.data), strict=True)
+            return self._of_rows({flag_id: each for flag_id, each in rows if flag_id in flag_ids}, states.custom)
+        layout = self._layout(chosen, row)
         offsets = [states.layout.offsets[flag_id] for flag_id in layout.flag_ids]
         return self._states(
             layout, b"".join(states.data[offset : offset + row.size] for offset in offsets), states.custom

@@ -128,7 +128,7 @@ class SwitchForm(forms.Form):
             return NOT_GIVEN
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValidationError(f'This is not JSON: {error}. A text needs quotes: "blue".') from error
 
     def clean_expires_at(self) -> datetime | None:

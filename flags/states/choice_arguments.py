@@ -35,6 +35,6 @@ def chosen_field(
     if custom is not None:
         try:
             return {"value": json.loads(custom)}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WrongUsage(f"--value is not JSON: {error}. A text needs quotes: '\"blue\"'.") from error
     return {} if value in words else {"enabled": value == ON}

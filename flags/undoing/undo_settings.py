@@ -5,16 +5,18 @@ Settings that were changed since stay as they are. An undo costs as much as ther
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import connection
 
 from flags.definitions.models import Flag
 from flags.errors import ChangeNotFound, ChangeNotUndoable
 from flags.history.models import HistoryBegin
 from flags.states import flag_settings
-from flags.states.models import Change
+from flags.states.models import Change, CustomValue
 from flags.states.organization_settings import locks_named_for
 from flags.states.placed_settings import COLUMNS, PLACE, SettingsOfSubtree, decided_on_paths, settings_of_subtree
 from flags.states.planning import ANYTHING, UNREAD, Agreed, Plan, of_settings
@@ -31,7 +33,9 @@ from flags.undoing.undone import (
     Undone,
     UndoPlan,
 )
+from flags.values.json_schema import check_values
 from flags.values.types import FlagType
+from flags.values.variants import BY_ENABLED, is_custom
 from flagsite.core import actor
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import find_visible_organization, hold_visible_organization
@@ -140,6 +144,7 @@ class ChangedSettings(UndoableChange):
             pairs, left_alone = _replaced(held.subtree, flag.pk, self.number)
             if not pairs:
                 raise ChangeNotUndoable(NOTHING_LEFT if left_alone.count else TOO_OLD)
+            _check_restorable(flag, pairs)
             plan = _plan(held.subtree, flag, self.number, pairs)
         restores = [
             Restored(_json(old, flag), _json(new, flag), old.organization_id) for old, new in pairs[:MOST_NAMED]
@@ -156,8 +161,9 @@ class ChangedSettings(UndoableChange):
             if found is None or found.flag.pk != self._change.flag_id:
                 raise ChangeNotFound
             check_is_not_locked(held.pk, found.flag)
+            pairs, _ = _replaced(held.subtree, found.flag.pk, self.number)
+            _check_restorable(found.flag, pairs)
             if agreed != ANYTHING:
-                pairs, _ = _replaced(held.subtree, found.flag.pk, self.number)
                 agreed.check(_plan(held.subtree, found.flag, self.number, pairs))
             restored, left_alone = _restore(held, found, self.number, self._caller.name, reason)
             if not restored:
@@ -214,6 +220,24 @@ def _replaced(
         count += 1
         left_alone += [now.organization_id] if is_inside else []
     return pairs, LeftAlone(organization_ids=sorted(left_alone)[:MOST_NAMED], count=count)
+
+
+def _check_restorable(flag: Flag, pairs: Sequence[tuple[PlacedSetting, PlacedSetting]]) -> None:
+    """Check that the flag still has the variants that would come back, and that custom values fit its schema.
+
+    Raises ChangeNotUndoable.
+    """
+    numbers = {then.variant for _, then in pairs} - {BY_ENABLED}
+    known = {each["number"] for each in flag.variants}
+    if any(not is_custom(number) and number not in known for number in numbers):
+        raise ChangeNotUndoable("The flag no longer has a variant that was set before. Set another one.")
+    custom = CustomValue.objects.filter(pk__in=[number for number in numbers if is_custom(number)])
+    try:
+        check_values(
+            flag.value_schema, (("The former value", value) for value in custom.values_list("value", flat=True))
+        )
+    except ValidationError as error:
+        raise ChangeNotUndoable(" ".join(error.messages)) from error
 
 
 def _plan(subtree: Subtree, flag: Any, number: int, pairs: list[tuple[PlacedSetting, PlacedSetting]]) -> Plan:

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 
 from flags.values.stored_json import MOST_WHOLE
 from flags.values.types import FlagType
-from flags.values.variants import MOST_VARIANTS
+from flags.values.variants import CUSTOM, MOST_VARIANTS
 
 VARIANT_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 VARIANT_KEY = re.compile(VARIANT_KEY_PATTERN)
@@ -67,6 +67,8 @@ def check_json(value: Any) -> None:
 
 def check_variant_key(key: Any) -> None:
     """Check the key of a variant."""
+    if key == CUSTOM:
+        raise ValidationError(f"The key {CUSTOM!r} stands for custom values. Choose another one.")
     if not isinstance(key, str) or not VARIANT_KEY.fullmatch(key):
         raise ValidationError(
             "The key of a variant has 1 to 255 of A-Z a-z 0-9 . _ - and starts with a letter or digit."

@@ -36,6 +36,8 @@ REFUSED = frozenset(
     {"$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$vocabulary", "unevaluatedItems", "unevaluatedProperties"}
 )
 """Keywords that Flagsite does not take: what they need is not bounded, or not in the schema itself."""
+NAMED = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+"""Keywords with schemas by names, which are no keywords."""
 DATA = frozenset({"const", "default", "enum", "examples"})
 """Keywords with values in them, and no schemas."""
 _left: ContextVar[int] = ContextVar("steps left")
@@ -78,6 +80,7 @@ def check_values(schema: Mapping[str, Any] | None, values: Iterable[tuple[str, A
     try:
         validator = _Validator(schema, registry=Registry())
         for name, value in values:
+            _left.set(MOST_STEPS)
             misfit = next(validator.iter_errors(value), None)
             if misfit is not None:
                 raise ValidationError(f"{name} does not fit the schema{_message(misfit)}") from misfit
@@ -87,6 +90,8 @@ def check_values(schema: Mapping[str, Any] | None, values: Iterable[tuple[str, A
         ) from None
     except Unresolvable as error:
         raise ValidationError(f"The schema refers to {error.ref!r}, which it does not have.") from error
+    except (ValueError, TypeError, AttributeError, LookupError):  # a reference leads to something that is no schema
+        raise ValidationError("The schema refers to a part of it that is no schema.") from None
     finally:
         _left.reset(token)
 
@@ -105,13 +110,15 @@ def _check_keywords(schema: Any) -> None:
     if isinstance(schema, dict):
         for name, value in schema.items():
             _check_keyword(name, value)
-            if name not in DATA or isinstance(value, dict):
+            if name in NAMED and isinstance(value, dict):
+                _check_keywords(list(value.values()))
+            elif name not in DATA:
                 _check_keywords(value)
 
 
 def _check_keyword(name: str, value: Any) -> None:
     """Check that a keyword leads to nothing outside, and that its patterns are those of RE2."""
-    if name in REFUSED and not isinstance(value, dict):
+    if name in REFUSED:
         raise ValidationError(f"Flagsite takes no {name} in a schema.")
     if name == "patternProperties" and isinstance(value, dict):
         for pattern in value:

@@ -14,10 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from flags.values.types import FlagType
-from flags.values.variants import BY_ENABLED, Variant, is_custom
-
-CUSTOM = "custom"
-"""The key under which a custom value is served."""
+from flags.values.variants import BY_ENABLED, CUSTOM, Variant, is_custom
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from typing import Any
 BY_ENABLED = 0
 MOST_VARIANTS = 250
 FIRST_CUSTOM_VALUE = 1001
+CUSTOM = "custom"
+"""The key under which a custom value is served, which no variant has."""
 
 
 @dataclass(frozen=True, slots=True)

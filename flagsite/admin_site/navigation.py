@@ -85,7 +85,7 @@ LOOKS: dict[str, Any] = {
                     _page("Organizations", "account_tree", "orgs_organization_changelist"),
                     _page("Imports", "upload_file", "jobs_organizationimport_changelist"),
                     _page("Flags", "flag", "flags_flag_changelist"),
-                    _page("Segments", "groups", "flags_segment_changelist"),
+                    _page("Segments", "category", "flags_segment_changelist"),
                     _page("Statistics", "bar_chart", "flags_statistic_changelist"),
                     _page("Scheduled changes", "schedule", "flags_flagschedule_changelist"),
                 ],

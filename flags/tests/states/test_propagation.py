@@ -282,6 +282,7 @@ def test_rows_are_locked_in_the_order_of_their_key(cast: Cast, organizations: in
             "enabled": False,
             "source_id": 1,
             "locked": False,
+            "variant": 0,
             "number": 5,
             "job_id": 1,
             "notification": "{}",

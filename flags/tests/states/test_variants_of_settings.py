@@ -15,6 +15,7 @@ from conftest import Cast
 from flags.definitions.models import Flag
 from flags.errors import FlagLocked
 from flags.evaluation.context_loader import load_context, load_organization
+from flags.evaluation.engine import StateValue
 from flags.history.moments import find_moment, present_moment
 from flags.history.past_settings import past_path
 from flags.history.past_states import organization_context
@@ -326,3 +327,52 @@ def test_a_custom_value_of_each_type_is_what_was_written(api: Api, cast: Cast) -
         assert json.loads(answer.content)["value"] == value
         assert api.get(place).json()["value"] == value
         assert CustomValue.objects.get(flag__key=flag_type).value == value
+
+
+@pytest.mark.parametrize("number", [1e20, -1e20])
+def test_a_great_number_in_a_custom_value_keeps_evaluations_of_the_organization_going(
+    api: Api, cast: Cast, number: float
+) -> None:
+    variants = [{"key": "one", "value": {}, "number": 1}]
+    great = Flag.objects.create(key="color", type=FlagType.OBJECT, variants=variants, default_variant="one")
+    answer = put(api, cast.oslo, value={"limit": number})
+    assert answer.json()["value"] == {"limit": number}
+    _, _, columns, custom = load_organization(cast.oslo.pk)
+    states = InternedStates().of(columns, custom)
+    assert states.size > 0
+    assert [row.custom for row in states.rows] == [{"limit": number}]
+    assert isinstance(load_context(cast.oslo.pk).states[great.pk].custom["limit"], float)
+
+
+def test_an_undo_does_not_bring_back_what_the_flag_no_longer_has(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.oslo, variant="red")
+    put(api, cast.bergen, value="#0f0f0f")
+    ended = [api.delete(address(place)).json()["changeNumber"] for place in (cast.oslo, cast.bergen)]
+    Flag.objects.filter(pk=flag.pk).update(variants=COLORS[:1], value_schema={"maxLength": 4})
+    for number, words in zip(ended, ["no longer has a variant", "does not fit the schema"], strict=True):
+        for path in (f"/v1/changes/{number}/undo/plan", f"/v1/changes/{number}/undo"):
+            answer = api.post(path, {})
+            assert answer.status_code == 409, answer.json()
+            assert words in answer.json()["detail"]
+    assert not FlagSetting.objects.filter(kind="set").exists()
+
+
+@pytest.mark.parametrize("wanted", [{"variant": "green"}, {"value": 7}])
+def test_a_schedule_of_what_the_flag_cannot_be_is_refused_at_once(
+    api: Api, cast: Cast, flag: Flag, wanted: dict[str, Any]
+) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"featureFlagName": "color", "organizationId": cast.oslo.pk, "apply": wanted, "scheduledAt": at}
+    assert api.post("/v1/schedules", body).json()["type"] == "/problems/invalid-schedule"
+
+
+def test_the_same_states_have_one_fingerprint_however_a_process_came_to_them(cast: Cast) -> None:
+    interned = InternedStates()
+    fresh = interned.of(((1, 2), (1, 1 | 1 << 2), (5, 5), (9, 9)))
+    wide = interned.of(((1, 2), (1 | 1001 << 2, 1 | 1 << 2), (5, 5), (8, 9)), {1001: "x"})
+    caught_up = interned.with_value(wide, StateValue(1, enabled=True, source_id=5, number=9))
+    assert caught_up.fingerprint == fresh.fingerprint
+    assert not caught_up.custom
+    assert interned.selected(wide, frozenset({2})).fingerprint == interned.selected(fresh, frozenset({2})).fingerprint
+    widened = interned.with_value(fresh, StateValue(2, enabled=True, source_id=5, number=10, variant=200))
+    assert [row.variant for row in widened.rows] == [0, 200]

@@ -128,3 +128,27 @@ def test_a_property_may_have_the_name_of_a_keyword() -> None:
     schema = {"properties": {name: {"type": "string"} for name in names}}
     assert fits(schema, dict.fromkeys(names, "x"))
     assert not fits(schema, {"$ref": 1})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{}], "$ref": "#/allOf/x"}, {"title": "abc", "$ref": "#/title"}, {"default": 3, "$ref": "#/default"},
+        {"default": {"properties": 3}, "$ref": "#/default"}, {"examples": [{"required": 3}], "$ref": "#/examples/0"},
+        {"$ref": "#/allOf/" + "1" * 5000},
+    ],
+)  # fmt: skip
+def test_a_reference_to_what_is_no_schema_is_told(schema: Any) -> None:
+    with pytest.raises(ValidationError):
+        check_values(schema, [("The value", {"a": "b"})])
+
+
+def test_each_of_many_values_has_its_own_budget() -> None:
+    schema = {"type": "object", "properties": {"limit": {"type": "integer"}}, "required": ["limit"]}
+    check_values(schema, ((f"The value {number}", {"limit": number}) for number in range(20_000)))
+
+
+def test_keywords_that_need_the_whole_schema_are_refused_in_any_form() -> None:
+    for schema in ({"unevaluatedProperties": {"type": "string"}}, {"properties": {"a": {"unevaluatedItems": {}}}}):
+        with pytest.raises(ValidationError, match="takes no unevaluated"):
+            check_schema(schema)
