@@ -150,7 +150,9 @@ class CompiledFlag:
             if len(self._rules) >= self._most:
                 self._rules.clear()
             number = BY_ENABLED if row is None else variant_of(row)
-            found = self._rules[row] = self._compile(Own(row, number, states.custom.get(number)))
+            found = self._compile(Own(row, number, states.custom.get(number)))
+            if not is_custom(number):  # a custom value may be long, and few organizations have the same
+                self._rules[row] = found
         return found
 
     def _fixed(self, environment: str) -> FixedRules | None:

@@ -149,6 +149,10 @@ def test_each_of_many_values_has_its_own_budget() -> None:
 
 
 def test_keywords_that_need_the_whole_schema_are_refused_in_any_form() -> None:
-    for schema in ({"unevaluatedProperties": {"type": "string"}}, {"properties": {"a": {"unevaluatedItems": {}}}}):
+    schemas: list[Any] = [
+        {"unevaluatedProperties": {"type": "string"}},
+        {"properties": {"a": {"unevaluatedItems": {}}}},
+    ]
+    for schema in schemas:
         with pytest.raises(ValidationError, match="takes no unevaluated"):
             check_schema(schema)
