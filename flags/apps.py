@@ -17,6 +17,7 @@ class FlagsConfig(AppConfig):
         from flags.history import admin_section as history_section  # noqa: PLC0415
         from flags.history import retention as history_retention  # noqa: PLC0415
         from flags.insights import usage_store  # noqa: PLC0415
+        from flags.replay import replay_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.reports import report_job  # noqa: F401, PLC0415 - registers a kind of job
         from flags.schedules import (  # noqa: PLC0415
             backoff,
