@@ -41,7 +41,10 @@ def define(cast: Cast) -> None:
     rules = [{**INSIDE, "serve": {"variant": "big"}}, {**PROS, "serve": {"rollout": {"small": 70, "big": 30}}}]
     define_typed("limit", "float", {"small": 1, "big": 2.5}, targeting_rules=rules, off_variant="small")
     define_typed(
-        "look", "object", {"a": {"list": [1, True, None]}, "b": {}}, rules=[{**PROS, "serve": {"variant": "b"}}]
+        "look",
+        "object",
+        {"a": {"list": [1, True, None]}, "b": {}},
+        targeting_rules=[{**PROS, "serve": {"variant": "b"}}],
     )
     define_typed("gone", "string", {"a": "x"}, killed=True)
     for organization, key, enabled in ((cast.acme, "plain", True), (cast.south, "look", False)):
