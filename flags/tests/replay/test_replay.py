@@ -15,6 +15,7 @@ from flags.definitions import service
 from flags.definitions.models import Flag
 from flags.replay import comparison, moment
 from flags.replay.comparison import is_same
+from flags.replay.recording import COMPARED
 from flags.states.set_flag import set_flag
 from flags.tests.replay.replaying import OLGA, Line, as_file, differences_of, line, replayed, summary_of, uploaded
 from flags.tests.serving.asking import Asking
@@ -90,7 +91,7 @@ def test_a_replay_of_its_own_answers_is_identical_and_one_changed_answer_is_foun
         changing = copy.deepcopy(lines)
         number = generator.randrange(40)
         flag, answer = generator.choice(list(changing[number]["flags"].items()))
-        member = generator.choice([each for each in comparison.COMPARED if each in answer])
+        member = generator.choice([each for each in COMPARED if each in answer])
         answer[member] = OTHERS[member]
         job = replayed(changing)
         assert (job.result["identical"], job.result["different"], job.result["same"]) == (False, 1, 279)
