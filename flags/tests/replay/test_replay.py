@@ -6,9 +6,11 @@ import copy
 import hashlib
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from conftest import Cast
 from flags.definitions import service
@@ -152,6 +154,31 @@ def test_all_comparisons_are_of_one_moment(cast: Cast, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(moment.Moment, "evaluator", after_a_change)
     assert replayed([line({"plain": {"value": True}}), line({"plain": {"value": True}})]).result["identical"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_between_the_readings_of_two_organizations_does_not_count(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create(key="plain", values={"enabled": True}, by=OLGA)
+    real = moment.snapshot_for
+
+    def before_a_change(*arguments: Any) -> Any:
+        found = real(*arguments)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(switch_off).result()
+        return found
+
+    def switch_off() -> None:
+        set_flag(organization_id=cast.rome.pk, flag_key="plain", enabled=False, requested_by=OLGA)
+        run_next("propagation")
+        connection.close()
+
+    monkeypatch.setattr(moment, "snapshot_for", before_a_change)
+    answers = {"plain": {"value": True}}
+    assert replayed([line(answers, organizationKey=key) for key in ("oslo", "rome")]).result["identical"]
+    monkeypatch.undo()
+    assert not replayed([line(answers, organizationKey=key) for key in ("oslo", "rome")]).result["identical"]
 
 
 def test_only_the_first_differences_are_kept_and_all_are_counted(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
