@@ -14,8 +14,9 @@ from flags.errors import InvalidFlagFile
 from flags.evaluation.wants import keys_of
 from flags.moving.issues import Issue, Remark
 from flags.moving.segments_of_file import SegmentEntry
-from flags.moving.serializers import FlagFileInput, entries_of
+from flags.moving.serializers import MOST_FLAGS, FlagFileInput, entries_of
 from flags.moving.sources import flagd, flagsmith, growthbook, launchdarkly, unleash
+from flags.moving.sources.conditions import WRONG_FORM
 from flags.moving.writing import Entry
 from flagsite.core.api.input import errors_of, printable
 
@@ -58,7 +59,12 @@ def read_foreign_file(source: Source, content: Any, environment: str = "") -> Re
 
     Raises InvalidFlagFile.
     """
-    flags, remarks = READERS[source](content, environment)
+    try:
+        flags, remarks = READERS[source](content, environment)
+    except WRONG_FORM:
+        raise InvalidFlagFile("The file has another form than the product writes.") from None
+    if len(flags) > MOST_FLAGS:
+        raise InvalidFlagFile(f"The file has more than {MOST_FLAGS:,} flags.")
     entries: list[Entry] = []
     for flag in flags:
         try:

@@ -56,9 +56,8 @@ def write_segments(
     Raises what `flags.segments.service` raises; the message names the segment then.
     """
     existing = {segment.key: values_of(segment) for segment in Segment.objects.all()}
-    return [
-        _write(entry, existing.get(entry.key), is_whole=is_whole, by=by, reason=reason) for entry in _in_order(entries)
-    ]
+    order = _in_order(entries, is_whole=is_whole)
+    return [_write(entry, existing.get(entry.key), is_whole=is_whole, by=by, reason=reason) for entry in order]
 
 
 def delete_others(kept: Sequence[SegmentEntry], *, by: str, reason: str = "") -> list[WrittenSegment]:
@@ -92,10 +91,16 @@ def _write(
     return WrittenSegment(entry.key, CHANGE if changes else NONE, changes)
 
 
-def _in_order(entries: Sequence[SegmentEntry]) -> list[SegmentEntry]:
-    """Return the segments so that each stands after those that its rules name. Raises SegmentCycle."""
+def _in_order(entries: Sequence[SegmentEntry], *, is_whole: bool) -> list[SegmentEntry]:
+    """Return the segments so that each stands after those that its rules name. Raises SegmentCycle.
+
+    Segments that the file does not have keep their rules, so they count too.
+    """
     by_key = {entry.key: entry for entry in entries}
-    named = {key: sorted(keys_named_in(entry.values.get("rules", ()))) for key, entry in by_key.items()}
+    named: dict[str, list[str]] = {key: [] for key in by_key} | load_edges()
+    for entry in entries:
+        if is_whole or "rules" in entry.values:
+            named[entry.key] = sorted(keys_named_in(entry.values.get("rules", ())))
     try:
         order = list(TopologicalSorter(named).static_order())
     except CycleError as error:

@@ -17,6 +17,7 @@ from flagsite.core import example_names as names
 from flagsite.core.api.input import QuerySerializer, Text, WriteInput, printable
 
 MOST_FLAGS = 10_000
+MOST_SEGMENTS = 1_000
 LONGEST_FILE = 32 * 2**20
 """In bytes, of a file that a request sends."""
 FLAG_EXAMPLE = {"name": names.NEW_FLAG, "enabled": False, "owner": "team checkout", "rolloutPercentage": 25.0}
@@ -112,8 +113,8 @@ class SegmentsOfFile(serializers.Field[list[SegmentEntry], Any, Any, Any]):
     """The segments of a flag file. The messages about a segment name it."""
 
     def to_internal_value(self, data: Any) -> list[SegmentEntry]:
-        if not isinstance(data, list) or len(data) > MOST_FLAGS:
-            raise serializers.ValidationError(f"Not a list of at most {MOST_FLAGS:,} segments.")
+        if not isinstance(data, list) or len(data) > MOST_SEGMENTS:
+            raise serializers.ValidationError(f"Not a list of at most {MOST_SEGMENTS:,} segments.")
         checked = SegmentOfFile(data=data, many=True)
         if not checked.is_valid():
             by_place: Any = checked.errors
@@ -136,7 +137,7 @@ class FlagFileInput(WriteInput):
 
     format = serializers.ChoiceField([FORMAT], required=False, help_text="The format of the file.")
     flags = FlagsOfFile(help_text=f"At most {MOST_FLAGS:,} flags, each of them once.")
-    segments = SegmentsOfFile(required=False, help_text=f"At most {MOST_FLAGS:,} segments, each of them once.")
+    segments = SegmentsOfFile(required=False, help_text=f"At most {MOST_SEGMENTS:,} segments, each of them once.")
 
 
 @extend_schema_serializer(

@@ -109,7 +109,7 @@ def write(
         written_segments = write_segments(segments, is_whole=is_whole, by=by, reason=reason)
         existing = {flag.key: flag for flag in Flag.objects.prefetch_related("prerequisites").order_by("key")}
         before = {key: as_json(values_of(flag)) for key, flag in existing.items()}
-        todo = [*_in_order(entries, existing), *(_ending(entries, existing) if is_whole else ())]
+        todo = [*_in_order(entries, existing, mode), *(_ending(entries, existing) if is_whole else ())]
         written = [_write_one(entry, mode, before.get(entry.key), by=by, reason=reason) for entry in todo]
         if is_whole:
             written_segments += delete_others(segments, by=by, reason=reason)
@@ -131,10 +131,7 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
         if before is None:
             service.create(key=entry.key, values=entry.values, by=by, reason=reason)
             return WrittenFlag(entry.key, Action.CREATE, ())
-        values = _kept_buckets(entry.values)
-        if mode is Mode.MIRROR and not _only_archives(entry):
-            values = DEFAULTS | {"archived": False} | dict(values)
-        flag = service.update(key=entry.key, values=values, by=by, reason=reason)
+        flag = service.update(key=entry.key, values=_kept_buckets(_whole(entry, mode)), by=by, reason=reason)
     except FlagsiteError as error:
         raise _naming(error, entry.key)  # noqa: B904 - the same error
     after = as_json(values_of(flag))
@@ -142,6 +139,13 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
     is_archived = any(change.name == "archived" and change.after for change in changes)
     action = Action.ARCHIVE if is_archived else Action.CHANGE if changes else Action.NONE
     return WrittenFlag(entry.key, action, changes)
+
+
+def _whole(entry: Entry, mode: Mode) -> Values:
+    """Return the values that a flag gets: in a mirrored file, a field that is left out gets its default."""
+    if mode is Mode.MERGE or _only_archives(entry):
+        return entry.values
+    return {**DEFAULTS, "archived": False, **entry.values}
 
 
 def _kept_buckets(values: Values) -> Values:
@@ -162,13 +166,19 @@ def _only_archives(entry: Entry) -> bool:
     return entry.values == {"archived": True}
 
 
-def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entry]:
+def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag], mode: Mode) -> list[Entry]:
     """Return the flags so that each stands after its prerequisites. Raises PrerequisiteCycle.
 
     In this order no flag needs one that does not exist yet, and no circle arises between the first change and the last.
+    Flags that the file does not have keep their prerequisites, so they count too.
     """
     by_key = {entry.key: entry for entry in entries}
-    needed = {key: _needed(entry, existing.get(key)) for key, entry in by_key.items()}
+    needed: dict[str, list[str]] = {key: [] for key in by_key}
+    needed |= {key: [each.key for each in flag.prerequisites.all()] for key, flag in existing.items()}
+    for entry in entries:
+        values = _whole(entry, mode)
+        if "prerequisites" in values:
+            needed[entry.key] = keys_of(values["prerequisites"])
     try:
         order = list(TopologicalSorter(needed).static_order())
     except CycleError as error:
@@ -177,13 +187,6 @@ def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[En
         refused.members["flag"] = circle[0]
         raise refused from error
     return [by_key[key] for key in order if key in by_key]
-
-
-def _needed(entry: Entry, flag: Flag | None) -> list[str]:
-    """Return the keys of the prerequisites that the flag will have."""
-    if "prerequisites" in entry.values:
-        return keys_of(entry.values["prerequisites"])
-    return [each.key for each in flag.prerequisites.all()] if flag else []
 
 
 def _naming(error: FlagsiteError, key: str) -> FlagsiteError:

@@ -17,6 +17,8 @@ class ClientFlags:
 
     def __init__(self) -> None:
         self._flag_ids: frozenset[int] | None = None
+        self._attributes: frozenset[str] = frozenset()
+        """The attributes of organizations that their targeting rules read."""
         self._fingerprint = b""
         self._reading = threading.Lock()
         """Held while definitions are read, so that the last to store them has read the newest."""
@@ -25,6 +27,10 @@ class ClientFlags:
         """Return whether a value of the flag can change what a client is told."""
         flag_ids = self._flag_ids
         return flag_ids is None or flag_id in flag_ids
+
+    def read(self, attribute: str) -> bool:
+        """Return whether an attribute of an organization can change what a client is told."""
+        return self._flag_ids is None or attribute in self._attributes
 
     def know(self) -> None:
         """Read the definitions if they are not known: a client begins to listen."""
@@ -49,5 +55,6 @@ class ClientFlags:
             if clients is None:
                 self.forget()
                 return True
+            self._attributes = clients.definitions.organization_attributes
             self._flag_ids, self._fingerprint = frozenset(clients.flag_ids), clients.definitions.fingerprint
             return self._fingerprint != before

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flags.serving.cache_events import (
+    ANY_ORGANIZATION,
     AccessKeyChanged,
     AttributeChanged,
     CacheEvent,
@@ -129,8 +130,12 @@ class Subscriptions:
                 one.wake()
 
     def _notify_of_attribute(self, event: AttributeChanged) -> None:
-        for one in tuple(self._all):
-            if event.concerns(one.path):
+        for_clients = self.client_flags.read(event.name)
+        concerned = (
+            self._all if event.organization_id == ANY_ORGANIZATION else self._below.get(event.organization_id, ())
+        )
+        for one in tuple(concerned):
+            if event.concerns(one.path) and (for_clients or not one.is_client):
                 one.wake()
 
     def _notify_of_key(self, event: AccessKeyChanged) -> None:

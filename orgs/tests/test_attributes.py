@@ -237,6 +237,14 @@ def test_attributes_go_with_their_organization(cast: Cast) -> None:
     assert list(OrganizationAttribute.objects.values_list("organization_id", flat=True)) == [cast.rome.pk]
 
 
+def test_they_go_too_when_a_process_that_does_not_know_them_deletes_the_organization(cast: Cast) -> None:
+    give(cast.oslo, plan="free")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM orgs_organization WHERE id = %s", [cast.oslo.pk])
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert not OrganizationAttribute.objects.exists()
+
+
 def test_commands_show_and_change_them(cast: Cast) -> None:
     give(cast.acme, plan="free", country="NO")
     changed = run("set_attributes", "oslo", '{"plan": "pro", "regions": ["eu", "us"]}', "--reason", "sold", "--json")

@@ -11,13 +11,32 @@ from itertools import product
 from typing import Any
 
 from flags.moving.issues import Issue, NoEqual, Remark
-from flags.targeting.checks import MAX_RULES
+from flags.targeting.checks import MAX_CLAUSES, MAX_RULES
 
 Clause = dict[str, Any]
 Condition = list[list[Clause]]
 """Alternatives, of which one has to match: each has clauses that all have to match."""
 ALWAYS: Condition = [[]]
 NEVER: Condition = []
+MOST_REFERENCES = 500
+"""How often a flag may name a part of the file that several flags share, also by way of other such parts."""
+
+
+class References:
+    """Counts how often a flag names shared parts of its file, which may name each other: even in a circle."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def follow(self) -> None:
+        """Count one. Raises NoEqual if there are too many."""
+        self._count += 1
+        if self._count > MOST_REFERENCES:
+            raise NoEqual(Issue.TOO_LONG, f"It names parts that flags share more than {MOST_REFERENCES} times.")
+
+
+WRONG_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What reading raises where a file has another form than the product writes."""
 
 
 def asks(
@@ -37,18 +56,25 @@ def absent(attribute: str) -> Clause:
 
 
 def all_of(conditions: Iterable[Condition]) -> Condition:
-    """Return the condition that all conditions are true. Raises NoEqual if it needs too many rules."""
+    """Return the condition that all conditions are true. Raises NoEqual if it needs too many rules or clauses."""
     found = ALWAYS
     for condition in conditions:
         if len(found) * len(condition) > MAX_RULES:
             raise NoEqual(Issue.TOO_LONG, f"The condition needs more than {MAX_RULES} targeting rules.")
         found = [left + right for left, right in product(found, condition)]
+        if any(len(clauses) > MAX_CLAUSES for clauses in found):
+            raise NoEqual(Issue.TOO_LONG, f"The condition needs a rule with more than {MAX_CLAUSES} clauses.")
     return found
 
 
 def any_of(conditions: Iterable[Condition]) -> Condition:
-    """Return the condition that one of the conditions is true."""
-    return [alternative for condition in conditions for alternative in condition]
+    """Return the condition that one of the conditions is true. Raises NoEqual if it needs too many rules."""
+    found: Condition = []
+    for condition in conditions:
+        found += condition
+        if len(found) > MAX_RULES:
+            raise NoEqual(Issue.TOO_LONG, f"The condition needs more than {MAX_RULES} targeting rules.")
+    return found
 
 
 def rules_of(condition: Condition, serve: Mapping[str, Any], name: str = "") -> list[dict[str, Any]]:
@@ -75,7 +101,7 @@ def read_each(
             flag = {"name": key, "archived": False, **read_one(key, content, notes)}
         except NoEqual as reason:
             remarks.append(Remark(key, reason.issue, reason.detail, is_imported=False))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except WRONG_FORM:
             remarks.append(
                 Remark(key, Issue.FORM, "The flag has another form than the product writes.", is_imported=False)
             )

@@ -11,6 +11,7 @@ from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
     Condition,
+    References,
     all_of,
     any_of,
     asks,
@@ -44,6 +45,7 @@ class _Flag:
         self.variants: dict[str, Any] = dict(flag["variants"])
         self.is_boolean = all(isinstance(value, bool) for value in self.variants.values())
         self.formula: set[tuple[int, str]] = set()
+        self.references = References()
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
@@ -149,7 +151,7 @@ class _Flag:
         logic = self._resolved(logic)
         if isinstance(logic, bool):
             return ALWAYS if logic else NEVER
-        op, given = next(iter(logic.items()))
+        op, given = list(logic.items())[0]  # noqa: RUF015 - an empty object is an IndexError, and not the end of a loop
         given = given if isinstance(given, list) else [given]
         if op == "and":
             return all_of(self._condition(each) for each in given)
@@ -165,7 +167,7 @@ class _Flag:
     def _opposite(self, logic: Any) -> Condition:
         """Return the opposite of one comparison, which is true where the attribute is missing."""
         logic = self._resolved(logic)
-        op, given = next(iter(logic.items())) if isinstance(logic, dict) else ("", [])
+        op, given = next(iter(logic.items()), ("", [])) if isinstance(logic, dict) else ("", [])
         given = given if isinstance(given, list) else [given]
         if op in ("and", "or"):
             parts = [self._opposite(each) for each in given]
@@ -201,7 +203,10 @@ class _Flag:
 
     def _resolved(self, logic: Any) -> Any:
         """Return the evaluator that a reference names, or the logic as it is."""
-        return self.evaluators[logic["$ref"]] if isinstance(logic, dict) and set(logic) == {"$ref"} else logic
+        if not isinstance(logic, dict) or set(logic) != {"$ref"}:
+            return logic
+        self.references.follow()
+        return self.evaluators[logic["$ref"]]
 
 
 def _attribute(logic: Any) -> str:

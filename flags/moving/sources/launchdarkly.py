@@ -15,6 +15,7 @@ from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.sources.conditions import (
     NEVER,
     Condition,
+    References,
     all_of,
     any_of,
     asks,
@@ -89,6 +90,7 @@ class _Flag:
         self.is_boolean = all(isinstance(value, bool) for value in self.values)
         self.keys = [("on" if value else "off") for value in self.values] if self.is_boolean else _keys(described)
         self.salts: set[str] = set()
+        self.references = References()
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
@@ -133,17 +135,17 @@ class _Flag:
                 rules += rules_of(found, {"variant": self.keys[target["variation"]]}, "Individual targets")
         for rule in flag.get("rules") or []:
             condition = all_of(self._clause(each) for each in rule["clauses"])
-            rules += rules_of(condition, self._serve(rule), str(rule.get("description") or ""))
+            serve = self._serve(rule)
+            self._check_unit(serve)
+            rules += rules_of(condition, serve, str(rule.get("description") or ""))
         rest = self._serve(flag["fallthrough"])
         made: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None}
         if "rollout" in rest:
             if not self.is_boolean:  # who has no key gets the first variant, as in LaunchDarkly
-                first = self.keys[flag["fallthrough"]["rollout"]["variations"][0]["variation"]]
+                first = rest["ranges"][0]["variant"]
                 rules += rules_of(asks(rest["by"], "exists"), rest, "All others")
                 return made | {"rules": limited(rules), "enabled": True, "defaultVariant": first}
-            if rest["by"] != "targetingKey":
-                rules += rules_of(asks(rest["by"], "exists"), rest, "All others")
-                return made | {"rules": limited(rules), "enabled": False}
+            self._check_unit(rest)
             return made | {"enabled": True, "rolloutPercentage": rest["rollout"]["on"]}
         if self.is_boolean:
             return made | {"enabled": rest["variant"] == "on"}
@@ -173,6 +175,11 @@ class _Flag:
         on = shares[0][1] / 1000
         return {"rollout": {"on": on, "off": round(100 - on, 3)}, "by": by}
 
+    def _check_unit(self, serve: Mapping[str, Any]) -> None:
+        """Check that all users have what a share counts. In LaunchDarkly, who has it not gets the first variation."""
+        if serve.get("by", "targetingKey") != "targetingKey":
+            raise NoEqual(Issue.UNIT, f"A rollout counts {serve['by']!r}, which users may not have.")
+
     def _clause(self, given: Mapping[str, Any]) -> Condition:
         """Return a clause. In LaunchDarkly too, a missing attribute matches nothing, also where it is negated."""
         op, values, negate = str(given["op"]), list(given["values"]), bool(given.get("negate"))
@@ -190,6 +197,7 @@ class _Flag:
         return asks(self._attribute(given["attribute"]), ours, compared, negate=negate) if compared else NEVER
 
     def _segment(self, key: str) -> Condition:
+        self.references.follow()
         segment = self.segments.get(key)
         if not isinstance(segment, dict):
             raise NoEqual(Issue.SEGMENT, f"The file does not say who is in the segment {key!r}.")

@@ -12,7 +12,18 @@ from typing import Any
 
 from flags.errors import InvalidFlagFile
 from flags.moving.issues import Issue, NoEqual, Remark
-from flags.moving.sources.conditions import ALWAYS, NEVER, Condition, all_of, any_of, asks, limited, read_each, rules_of
+from flags.moving.sources.conditions import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    References,
+    all_of,
+    any_of,
+    asks,
+    limited,
+    read_each,
+    rules_of,
+)
 
 UNLEASH_HASH = 2
 ALL = 100
@@ -57,7 +68,8 @@ def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], lis
     """
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
         raise InvalidFlagFile('The file is not an export of Unleash, which is an object with the list "features".')
-    segments = {each.get("id"): each for each in content.get("segments") or [] if isinstance(each, dict)}
+    listed = [each for each in content.get("segments") or [] if isinstance(each, dict)]
+    segments = {each["id"]: each for each in listed if isinstance(each.get("id"), int | str)}
     features = _with_strategies(content, environment)
     return read_each(features, lambda _, feature, notes: _Feature(feature, segments, notes).content())
 
@@ -96,6 +108,7 @@ class _Feature:
     def __init__(self, feature: Mapping[str, Any], segments: Mapping[Any, Any], notes: list[Remark]) -> None:
         self.feature, self.segments, self.notes = feature, segments, notes
         self.salts: set[str] = set()
+        self.references = References()
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
@@ -126,10 +139,11 @@ class _Feature:
             raise NoEqual(Issue.WEIGHTS, "A strategy has variants beside on and off.")
         parts = [self._constraint(each) for each in strategy.get("constraints") or []]
         for number in strategy.get("segments") or []:
+            self.references.follow()
             segment = self.segments.get(number)
             if segment is None or "constraints" not in segment:
                 raise NoEqual(Issue.SEGMENT, f"The file does not say who is in the segment {number}.")
-            parts += [self._constraint(each) for each in segment["constraints"]]
+            parts.append(all_of(self._constraint(each) for each in segment["constraints"]))
         percentage, by, own = self._activation(str(strategy["name"]), strategy.get("parameters") or {})
         return percentage, by, all_of([*parts, own]), str(strategy.get("title") or "")
 

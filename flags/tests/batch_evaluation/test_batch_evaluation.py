@@ -214,7 +214,7 @@ def test_each_format_says_the_same(sale: str, cast: Cast, file_format: str, monk
 def test_the_attributes_of_an_organization_may_be_long(sale: str, cast: Cast) -> None:
     values: dict[str, Any] = {f"plan{number}": ["x" * 1_000] * 50 for number in range(3)}
     attribute_operations.change(organization_id=cast.oslo.pk, values=values)
-    clauses = [{"attribute": f"organization.{name}", "op": "in", "values": ["x"]} for name in values]
+    clauses = [{"attribute": f"org.{name}", "op": "in", "values": ["x"]} for name in values]
     rules = checked_rules([{"clauses": clauses, "serve": {"variant": "on"}}])
     service.update(key=sale, values={"targeting_rules": rules}, by="x")
     assert rows_of(evaluated(flags=[sale]))

@@ -171,6 +171,19 @@ def test_a_plan_says_what_the_write_does_and_writes_nothing(api: Api, mode: str)
     assert exported() != before
 
 
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_flags_that_the_file_does_not_have_count_for_the_order(api: Api, method: str) -> None:
+    for key, needs in (("a", []), ("b", ["a"]), ("middle", ["b"])):
+        service.create(key=key, values={"prerequisites": needs}, by="x")
+    file = {"flags": [{"name": "a", "prerequisites": ["middle"]}, {"name": "b", "prerequisites": []}, {"name": "new"}]}
+    if method == "PUT":
+        file["flags"].append({"name": "middle", "prerequisites": ["b"]})
+        del file["flags"][1]["prerequisites"]  # a mirrored file takes them away
+    assert api.send(method, FILE, file).status_code == 200
+    needs = {flag.key: [each.key for each in flag.prerequisites.all()] for flag in Flag.objects.all()}
+    assert needs == {"a": ["middle"], "b": [], "middle": ["b"], "new": []}
+
+
 def test_prerequisites_may_turn_around_and_stand_in_any_order(api: Api) -> None:
     service.create(key="a", values={}, by="user:ada")
     service.create(key="b", values={"prerequisites": ["a"]}, by="user:ada")

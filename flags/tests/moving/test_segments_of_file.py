@@ -123,3 +123,16 @@ def test_the_commands_and_the_etag_know_segments(api: Api, content: dict[str, An
     assert "2 segments: 0 created, 1 changed, 0 deleted, 1 unchanged." in said
     assert run("import_flags", str(file), "--mirror").status == 0
     assert flag_file.document() == json.loads(file.read_text())
+
+
+def test_segments_that_the_file_does_not_have_count_for_the_order(api: Api) -> None:
+    for key, rules in (("a", []), ("b", [asking("a")]), ("middle", [asking("b")])):
+        service.create(key=key, values={"rules": rules}, by="x")
+    segments = [{"key": "a", "rules": [asking("middle")]}, {"key": "b", "rules": []}, {"key": "new"}]
+    changed = written(api.post(FILE, {"flags": [], "segments": segments}))
+    assert changed == [("a", "change"), ("b", "change"), ("new", "create")]
+
+
+def test_a_file_has_at_most_a_thousand_segments(api: Api) -> None:
+    refused = api.post(FILE, {"flags": [], "segments": [{"key": f"s{number}"} for number in range(1_001)]})
+    assert (refused.status_code, kind_of(refused)) == (400, "invalid-input")

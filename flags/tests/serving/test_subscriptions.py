@@ -113,3 +113,14 @@ def test_a_client_is_woken_by_flags_that_are_available_to_clients_only(clients: 
     Flag.objects.filter(key="hidden").update(available_to_clients=True)
     assert "store" in clients.woken_by(EverythingOf.DEFINITIONS)
     assert "store" in clients.woken_by(EverythingOf.TREE)
+
+
+def test_a_client_is_woken_by_attributes_that_the_rules_of_its_flags_read(clients: Clients, db: None) -> None:
+    for key in ("shown", "hidden"):
+        clause = {"attribute": f"org.{key}", "op": "in", "values": ["x"]}
+        rules = [{"id": "one", "clauses": [clause], "serve": {"variant": "on"}}]
+        Flag.objects.create(key=key, available_to_clients=key == "shown", targeting_rules=rules)
+    clients.each["store"].is_client = True
+    clients.all.client_flags.know()
+    assert set(clients.woken_by(AttributeChanged(2, "shown"))) == {"region", "store"}
+    assert set(clients.woken_by(AttributeChanged(2, "hidden"))) == {"region"}

@@ -1,0 +1,133 @@
+"""A file of another product may have any form: what cannot be read is left out or refused, at a small cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flags.errors import InvalidFlagFile
+from flags.moving import reading as reading_of_files
+from flags.tests.moving.importing import codes, read
+
+BOTH = {"on": True, "off": False}
+NESTED = {f"e{number}": {"and": [{"$ref": f"e{number + 1}"}] * 2} for number in range(40)}
+SPREAD = {f"e{number}": {"or": [{"$ref": f"e{number + 1}"}] * 2} for number in range(40)}
+
+
+def of_flagd(**flag: Any) -> dict[str, Any]:
+    return {"variants": BOTH, "defaultVariant": "off", "state": "ENABLED", **flag}
+
+
+def of_launchdarkly(**flag: Any) -> dict[str, Any]:
+    return {
+        "on": True, "variations": [True, False], "offVariation": 1, "fallthrough": {"variation": 1}, "salt": "s", **flag
+    }  # fmt: skip
+
+
+def asking_for(segment: str) -> dict[str, Any]:
+    return {"clauses": [{"attribute": "", "op": "segmentMatch", "values": [segment, segment]}]}
+
+
+def by_organization(**more: Any) -> dict[str, Any]:
+    shares = [{"variation": 0, "weight": 20_000}, {"variation": 1, "weight": 80_000}]
+    return {"rollout": {"bucketBy": "company", "variations": shares}, **more}
+
+
+@pytest.mark.parametrize("last", [True, False, {"==": [{"var": "plan"}, "pro"]}])
+@pytest.mark.parametrize("evaluators", [NESTED, SPREAD])
+def test_a_small_file_that_means_a_huge_condition_is_left_out(evaluators: dict[str, Any], last: Any) -> None:
+    flag = of_flagd(targeting={"if": [{"$ref": "e0"}, "on", "off"]})
+    definitions, reading = read("flagd", {"flags": {"x": flag}, "$evaluators": {**evaluators, "e40": last}})
+    assert not definitions
+    assert codes(reading) == {("x", "too-long", False)}
+
+
+@pytest.mark.parametrize(
+    "targeting", [{"$ref": "a"}, {"if": [{"$ref": "a"}, "on"]}, {"if": [{"!": {"$ref": "a"}}, "on"]}]
+)
+def test_what_names_itself_is_left_out(targeting: Any) -> None:
+    evaluators = {"a": {"or": [{"$ref": "a"}]}, "b": {"if": [True, "on", {"$ref": "b"}]}}
+    _, reading = read("flagd", {"flags": {"x": of_flagd(targeting=targeting)}, "$evaluators": evaluators})
+    assert [remark.is_imported for remark in reading.remarks] == [False]
+
+
+def test_segments_in_a_circle_and_in_each_other_are_left_out() -> None:
+    segments = {f"s{number}": {"rules": [asking_for(f"s{number + 1}")]} for number in range(40)}
+    segments |= {"s40": {"included": ["ada"]}, "round": {"rules": [asking_for("round")]}}
+    flags = {key: of_launchdarkly(rules=[{"variation": 0, **asking_for(key)}]) for key in ("s0", "round", "s39")}
+    definitions, reading = read("launchdarkly", {"flags": flags, "segments": segments})
+    assert set(definitions) == {"s39"}
+    assert {remark.flag for remark in reading.remarks} == {"s0", "round"}
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        ("flagd", {"flags": {"x": of_flagd(targeting={"fractional": [["on", 0], ["off", 0]]})}}),
+        ("flagd", {"flags": {"x": {"variants": {"a": 1.5, "b": 10**400}, "defaultVariant": "a"}}}),
+        ("flagd", {"flags": {"x": {"variants": {"a": 1, "b": 10**400}, "defaultVariant": "a"}}}),
+        ("launchdarkly", {"flags": {"x": of_launchdarkly(rules=[
+            {"variation": 0, "clauses": [{"attribute": "at", "op": "before", "values": [1e300]}]}])}}),
+        ("growthbook", {"features": {"x": {"defaultValue": 1.5, "rules": [{"force": 10**400}]}}}),
+        ("flagsmith", {"feature_states": [{"feature": {"name": "x"}, "feature_state_value": 10**400}]}),
+    ],
+)  # fmt: skip
+def test_a_flag_with_impossible_numbers_is_left_out(source: str, content: Any) -> None:
+    definitions, reading = read(source, content)
+    assert not definitions
+    assert [(remark.flag, remark.is_imported) for remark in reading.remarks] == [("x", False)]
+
+
+@pytest.mark.parametrize("targeting", [{"if": [{}, "on"]}, {"if": [{"or": [{}]}, "on"]}, {"if": [{"!": [{}]}, "on"]}])
+def test_an_empty_condition_is_left_out(targeting: Any) -> None:
+    assert not read("flagd", {"flags": {"x": of_flagd(targeting=targeting)}})[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        ("unleash", {"features": [], "featureStrategies": [1]}),
+        ("unleash", {"features": [], "featureStrategies": None}),
+        ("unleash", {"features": [{}], "featureStrategies": []}),
+        ("unleash", {"features": [], "segments": 1}),
+        ("flagsmith", {"feature_states": [], "project": "x"}),
+        ("launchdarkly", {"items": [{"key": "x", "environments": [{}]}]}),
+    ],
+)
+def test_a_file_of_another_form_is_refused(source: str, content: Any) -> None:
+    with pytest.raises(InvalidFlagFile, match="The file has another form than the product writes"):
+        read(source, content)
+
+
+def test_a_segment_without_a_number_is_in_no_strategy() -> None:
+    strategy = {"name": "default", "segments": [1]}
+    feature = {"name": "x", "enabled": True, "strategies": [strategy]}
+    _, reading = read("unleash", {"features": [feature], "segments": [{"id": []}]})
+    assert codes(reading) == {("x", "segment", False)}
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        of_launchdarkly(fallthrough=by_organization()),
+        of_launchdarkly(rules=[by_organization(clauses=[{"attribute": "plan", "op": "in", "values": ["pro"]}])]),
+        of_launchdarkly(variations=["a", "b"], rules=[by_organization(clauses=[])]),
+    ],
+)
+def test_a_share_of_what_users_may_not_have_is_left_out(flag: Any) -> None:
+    assert codes(read("launchdarkly", {"flags": {"x": flag}})[1]) == {("x", "unit", False)}
+
+
+def test_who_has_not_what_a_share_counts_gets_the_first_variation_with_a_weight() -> None:
+    shares = [{"variation": place, "weight": weight} for place, weight in enumerate((0, 50_000, 50_000))]
+    flag = of_launchdarkly(variations=["a", "b", "c"], fallthrough={
+        "rollout": {"bucketBy": "company", "variations": shares}})  # fmt: skip
+    _, reading = read("launchdarkly", {"flags": {"x": flag}})
+    assert reading.entries[0].values["default_variant"] == "variant-2"
+
+
+def test_a_file_of_another_product_has_not_more_flags_than_a_flag_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_of_files, "MOST_FLAGS", 1)
+    with pytest.raises(InvalidFlagFile, match="The file has more than 1 flags"):
+        read("flagd", {"flags": {"x": of_flagd(), "y": of_flagd()}})
