@@ -180,8 +180,8 @@ def test_flags_that_the_file_does_not_have_count_for_the_order(api: Api, method:
         file["flags"].append({"name": "middle", "prerequisites": ["b"]})
         del file["flags"][1]["prerequisites"]  # a mirrored file takes them away
     assert api.send(method, FILE, file).status_code == 200
-    needs = {flag.key: [each.key for each in flag.prerequisites.all()] for flag in Flag.objects.all()}
-    assert needs == {"a": ["middle"], "b": [], "middle": ["b"], "new": []}
+    found = {flag.key: [each.key for each in flag.prerequisites.all()] for flag in Flag.objects.all()}
+    assert found == {"a": ["middle"], "b": [], "middle": ["b"], "new": []}
 
 
 def test_prerequisites_may_turn_around_and_stand_in_any_order(api: Api) -> None:

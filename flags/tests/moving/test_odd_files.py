@@ -47,7 +47,7 @@ def test_a_small_file_that_means_a_huge_condition_is_left_out(evaluators: dict[s
     "targeting", [{"$ref": "a"}, {"if": [{"$ref": "a"}, "on"]}, {"if": [{"!": {"$ref": "a"}}, "on"]}]
 )
 def test_what_names_itself_is_left_out(targeting: Any) -> None:
-    evaluators = {"a": {"or": [{"$ref": "a"}]}, "b": {"if": [True, "on", {"$ref": "b"}]}}
+    evaluators: dict[str, Any] = {"a": {"or": [{"$ref": "a"}]}, "b": {"if": [True, "on", {"$ref": "b"}]}}
     _, reading = read("flagd", {"flags": {"x": of_flagd(targeting=targeting)}, "$evaluators": evaluators})
     assert [remark.is_imported for remark in reading.remarks] == [False]
 
