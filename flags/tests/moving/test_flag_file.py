@@ -173,15 +173,21 @@ def test_a_plan_says_what_the_write_does_and_writes_nothing(api: Api, mode: str)
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_flags_that_the_file_does_not_have_count_for_the_order(api: Api, method: str) -> None:
-    for key, needs in (("a", []), ("b", ["a"]), ("middle", ["b"])):
+    for key, needs in (("a", []), ("b", ["a"]), ("c", []), ("d", []), ("middle", ["b"])):
         service.create(key=key, values={"prerequisites": needs}, by="x")
-    file = {"flags": [{"name": "a", "prerequisites": ["middle"]}, {"name": "b", "prerequisites": []}, {"name": "new"}]}
-    if method == "PUT":
-        file["flags"].append({"name": "middle", "prerequisites": ["b"]})
-        del file["flags"][1]["prerequisites"]  # a mirrored file takes them away
-    assert api.send(method, FILE, file).status_code == 200
+    wanted = {"a": ["middle"], "b": ["c"], "c": ["d"], "d": [], "middle": ["b"], "new": []}
+    left_out = "middle" if method == "POST" else ""
+    flags = [{"name": key, "prerequisites": needs} for key, needs in wanted.items() if key != left_out]
+    assert api.send(method, FILE, {"flags": flags}).status_code == 200
     found = {flag.key: [each.key for each in flag.prerequisites.all()] for flag in Flag.objects.all()}
-    assert found == {"a": ["middle"], "b": [], "middle": ["b"], "new": []}
+    assert found == wanted
+
+
+def test_a_mirrored_file_takes_away_the_prerequisites_that_it_leaves_out(api: Api) -> None:
+    for key, needs in (("a", []), ("b", ["a"])):
+        service.create(key=key, values={"prerequisites": needs}, by="x")
+    assert api.send("PUT", FILE, {"flags": [{"name": "a", "prerequisites": ["b"]}, {"name": "b"}]}).status_code == 200
+    assert not Flag.objects.get(key="b").prerequisites.exists()
 
 
 def test_prerequisites_may_turn_around_and_stand_in_any_order(api: Api) -> None:

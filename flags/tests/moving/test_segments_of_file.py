@@ -126,11 +126,12 @@ def test_the_commands_and_the_etag_know_segments(api: Api, content: dict[str, An
 
 
 def test_segments_that_the_file_does_not_have_count_for_the_order(api: Api) -> None:
-    for key, rules in (("a", []), ("b", [asking("a")]), ("middle", [asking("b")])):
+    for key, rules in (("a", []), ("b", [asking("a")]), ("c", []), ("d", []), ("middle", [asking("b")])):
         service.create(key=key, values={"rules": rules}, by="x")
-    segments = [{"key": "a", "rules": [asking("middle")]}, {"key": "b", "rules": []}, {"key": "new"}]
+    wanted = {"a": [asking("middle")], "b": [asking("c")], "c": [asking("d")], "new": []}
+    segments = [{"key": key, "rules": rules} for key, rules in wanted.items()]
     changed = written(api.post(FILE, {"flags": [], "segments": segments}))
-    assert changed == [("a", "change"), ("b", "change"), ("new", "create")]
+    assert changed == [("a", "change"), ("b", "change"), ("c", "change"), ("new", "create")]
 
 
 def test_a_file_has_at_most_a_thousand_segments(api: Api) -> None:
