@@ -7,7 +7,6 @@ removing dead rows.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,13 +34,11 @@ from jobs.errors import PermanentFailure
 from orgs.tree.models import Organization
 from orgs.tree.subtrees import in_tree_order, is_in_subtree, load_subtree
 
-csv.field_size_limit(16 * 2**20)
-"""Longer than the attributes of an organization can be as JSON; without it, a field has 131,072 characters at most."""
 MOST_KNOWN = 50_000
 """How many different texts of flag states are kept with what they mean."""
 COPY_OUT = """
 COPY (
-    SELECT organization.id, organization.key, organization.parent_id, state.content, {attributes}
+    SELECT json_build_array(organization.id, organization.key, organization.parent_id, state.content, {attributes})
       FROM orgs_organization organization
  LEFT JOIN LATERAL (
            SELECT string_agg(concat_ws(' ', flag_id, COALESCE(source_id, 0), change_number,
@@ -51,8 +48,9 @@ COPY (
             WHERE organization_id = organization.id AND flag_id = ANY(%(flag_ids)s)) state ON TRUE
      WHERE {condition}
   ORDER BY {order}
-) TO STDOUT (FORMAT csv)
+) TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')
 """
+# A line of JSON: it has no control characters, so nothing in it is quoted.
 
 
 OWN_ATTRIBUTES = """
@@ -98,15 +96,14 @@ class FrozenState:
         reading = _StatesInText(self.states, self.custom)
         ids, keys, states = list(self.above.ids), list(self.above.keys), [self.above.states]
         interned, held = InternedAttributes(), [self.above.attributes]
-        for organization_id, key, parent_id, content, attributes in csv.reader(line.decode() for line in self.rows):
-            parent = int(parent_id) if parent_id else None
+        for organization_id, key, parent, content, attributes in map(json.loads, self.rows):
             while len(states) > 1 and ids[-1] != parent:
                 for each in (ids, keys, states, held):
                     each.pop()
-            ids.append(int(organization_id))
+            ids.append(organization_id)
             keys.append(key)
-            states.append(reading.states(content, states[-1]))
-            held.append(interned.of(_held(held[-1], json.loads(attributes))) if attributes else held[-1])
+            states.append(reading.states(content or "", states[-1]))
+            held.append(interned.of(_held(held[-1], attributes)) if attributes else held[-1])
             yield OrganizationSnapshot(tuple(ids), tuple(keys), states[-1], 0, attributes=held[-1])
 
 

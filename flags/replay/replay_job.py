@@ -27,7 +27,7 @@ from orgs.access import requesters
 from orgs.access.caller import Caller
 from orgs.access.models import Role
 
-KIND = "replay"
+KIND = "answer_replay"
 SUMMARY, DIFFERENCES = "summary.json", "differences.csv"
 COLUMNS = ("line", "flag", "expected", "got", "rule", "ruleId")
 CHECK_SECONDS = 0.5

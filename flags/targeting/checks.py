@@ -181,10 +181,10 @@ def _serve(value: Any) -> dict[str, Any]:
         _check_variant(value["variant"])
         return {"variant": value["variant"]}
     _check_members(value, MEMBERS_OF_ROLLOUT, "`serve` with a rollout")
-    return {"rollout": _weights(value["rollout"]), **_unit(value), **_buckets(value)}
+    return {"rollout": _weights(value["rollout"]), **_unit(value), **_counted_by(value)}
 
 
-def _buckets(value: Mapping[str, Any]) -> dict[str, Any]:
+def _counted_by(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what says how buckets are counted and shared out: only the members that are there."""
     salt, version, ranges = (value.get(name) for name in ("salt", "hashVersion", "ranges"))
     if salt is not None and not (isinstance(salt, str) and len(salt) <= MAX_SALT and not UNWRITABLE.search(salt)):

@@ -39,7 +39,7 @@ def replayed(content: bytes | Sequence[Line], organization: Organization | None 
     """A replay that has ended."""
     artifact = uploaded(content if isinstance(content, bytes) else as_file(content))
     job = enqueue(
-        kind="replay",
+        kind="answer_replay",
         arguments={"artifactId": artifact.pk},
         organization_id=organization and organization.pk,
         by=OLGA,

@@ -219,7 +219,7 @@ def test_a_bound_caller_replays_for_its_own_organization_only(cast: Cast) -> Non
 
     def asked(organization: Organization, *lines: Line) -> Any:
         artifact = uploaded(as_file(lines), organization)
-        return Api(secret).post("/v1/queue/jobs", {"kind": "replay", "arguments": {"artifactId": artifact.pk}})
+        return Api(secret).post("/v1/queue/jobs", {"kind": "answer_replay", "arguments": {"artifactId": artifact.pk}})
 
     assert kind_of(asked(cast.rival, line({"plain": {"value": True}}))) == "artifact-not-found"
     answered = asked(cast.acme, line({"plain": {"value": True}}), line({"plain": {"value": 1}}, organizationId="oslo"))
@@ -248,7 +248,7 @@ def test_the_command_ends_with_1_if_an_answer_differs(
     file = tmp_path / "answers.jsonl"
     file.write_bytes(as_file([line({"plain": {"value": True}})]))
     done = run("replay", file, "--organization", "oslo", "--reason", "we move")
-    job = Job.objects.get(kind="replay")
+    job = Job.objects.get(kind="answer_replay")
     assert (job.organization_id, job.reason) == (cast.oslo.pk, "we move")
     saving = [f"bin/manage save_artifact {job.pk} {name}" for name in ("summary.json", "differences.csv")]
     assert (done.status, done.lines) == (0, ["1 context, 1 comparison: all are the same.", *saving])

@@ -86,19 +86,19 @@ def test_a_line_may_be_as_long_as_the_limit_says(monkeypatch: pytest.MonkeyPatch
 
 def test_a_file_that_is_too_large_is_refused_before_the_job_and_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = {"artifactId": uploaded(GOOD).pk}
-    job = enqueue(kind="replay", arguments=arguments, by="command:olga").job
+    job = enqueue(kind="answer_replay", arguments=arguments, by="command:olga").job
     monkeypatch.setattr(replay_job, "MAX_BYTES", len(GOOD) - 1)
     with pytest.raises(InvalidJobArguments, match="a replay reads at most"):
-        enqueue(kind="replay", arguments=arguments, by="command:olga")
+        enqueue(kind="answer_replay", arguments=arguments, by="command:olga")
     run_next("default")
     assert "Split the file" in str(Job.objects.get(pk=job.pk).error_message)
 
 
 def test_a_file_that_is_not_there_is_refused_before_the_job_and_in_it() -> None:
     with pytest.raises(ArtifactNotFound):
-        enqueue(kind="replay", arguments={"artifactId": 7}, by="command:olga")
+        enqueue(kind="answer_replay", arguments={"artifactId": 7}, by="command:olga")
     artifact = uploaded(GOOD)
-    job = enqueue(kind="replay", arguments={"artifactId": artifact.pk}, by="command:olga").job
+    job = enqueue(kind="answer_replay", arguments={"artifactId": artifact.pk}, by="command:olga").job
     files.artifact_files().delete(artifact.storage_key)
     run_next("default")
     assert "is gone. Upload it again" in str(Job.objects.get(pk=job.pk).error_message)
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_there_is_refused_before_the_job_and_in_it() -> None:
 
 def test_the_rights_of_the_requester_count_when_the_job_runs() -> None:
     key, secret = access_keys.create(name="mover", role=Role.OPERATOR)
-    body: dict[str, Any] = {"kind": "replay", "arguments": {"artifactId": uploaded(GOOD).pk}}
+    body: dict[str, Any] = {"kind": "answer_replay", "arguments": {"artifactId": uploaded(GOOD).pk}}
     job_id = Api(secret).post("/v1/queue/jobs", body).json()["jobId"]
     access_keys.revoke(prefix=key.prefix)
     run_next("default")
@@ -116,5 +116,5 @@ def test_the_rights_of_the_requester_count_when_the_job_runs() -> None:
 
 def test_a_reader_may_not_replay() -> None:
     _, secret = access_keys.create(name="reader", role=Role.READER)
-    body: dict[str, Any] = {"kind": "replay", "arguments": {"artifactId": uploaded(GOOD).pk}}
+    body: dict[str, Any] = {"kind": "answer_replay", "arguments": {"artifactId": uploaded(GOOD).pk}}
     assert Api(secret).post("/v1/queue/jobs", body).status_code == 403
