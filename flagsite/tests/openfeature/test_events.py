@@ -168,6 +168,7 @@ def test_clients_stay_while_the_database_restarts_and_are_told_once_it_is_back(f
     flagsite.define("events.restart")
     address = flagsite.events_address(organizationId=NORTH_STORE)
     with waiting_at(address) as waiting:
+        assert waiting.nothing_for(SILENCE)  # the process has looked for changes since it began to listen
         flagsite.postgres.stop()
         assert waiting.nothing_for(SILENCE)
         refused = httpx.get(address)
