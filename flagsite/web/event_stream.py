@@ -199,7 +199,7 @@ class EventStream:
             if has_gap:
                 self._subscriptions.recheck_all()
             if changed is None:
-                self._subscriptions.wake_all()
+                await sync_to_async(self._subscriptions.wake_all)()  # reads definitions where clients wait
             else:
                 self._subscriptions.wake_changed(changed)
 

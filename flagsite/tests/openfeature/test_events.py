@@ -167,13 +167,15 @@ def test_only_pages_of_allowed_origins_may_listen(flagsite: Served) -> None:
 def test_clients_stay_while_the_database_restarts_and_are_told_once_it_is_back(flagsite: Served) -> None:
     flagsite.define("events.restart")
     address = flagsite.events_address(organizationId=NORTH_STORE)
-    with waiting_at(address) as waiting:
+    page = flagsite.events_address(flagsite.new_key("restart", role="client"), organizationId=NORTH_STORE)
+    with waiting_at(address) as waiting, waiting_at(page) as client:
         assert waiting.nothing_for(SILENCE)  # the process has looked for changes since it began to listen
         flagsite.postgres.stop()
         assert waiting.nothing_for(SILENCE)
         refused = httpx.get(address)
         flagsite.postgres.start()
         waiting.next(within=30)
+        client.next(within=30)
 
         assert refused.status_code == 503
         assert waiting.nothing_for(SILENCE)
