@@ -30,7 +30,7 @@ from flags.definitions.visible_flags import find_visible_flag, visible_flags
 from flags.definitions.who_may_define import check_may_define, check_may_purge
 from flags.states.plan_figures import figures_of_flag
 from flags.states.planning import Agreed
-from flagsite.core.api.entity_tags import versions_in
+from flagsite.core.api.entity_tags import is_known, versions_in
 from flagsite.core.api.input import ReasonInput
 from jobs.api.serializers import tracking_url
 from orgs.access.caller import Caller
@@ -120,8 +120,7 @@ class OneDefinition(TakesLongBodies):
         """The current definition, also of an archived flag."""
         flag = find_visible_flag(self.caller, name)
         etag = _etag(self.caller, flag)
-        known = versions_in(request.headers.get("If-None-Match", ""))
-        if etag.strip('"') in known or "*" in known:
+        if is_known(etag.strip('"'), request.headers.get("If-None-Match")):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
         return _definition_response(self.caller, flag)
 

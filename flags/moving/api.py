@@ -26,7 +26,7 @@ from flags.moving.serializers import (
     WrittenSerializer,
 )
 from flags.moving.writing import Mode
-from flagsite.core.api.entity_tags import versions_in
+from flagsite.core.api.entity_tags import is_known, versions_in
 from orgs.access.endpoints import Endpoint, TakesLongBodies
 from orgs.access.models import Role
 from orgs.access.visible_organizations import find_visible_organization
@@ -64,8 +64,7 @@ class FlagFile(TakesLongBodies):
         self.check_is_unbound("the definitions")
         content = flag_file.document(with_archived=options["archived"])
         etag = f'"{flag_file.revision_of(content)}"'
-        known = versions_in(request.headers.get("If-None-Match", ""))
-        if etag.strip('"') in known or "*" in known:
+        if is_known(etag.strip('"'), request.headers.get("If-None-Match")):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
         return Response(content, headers={"ETag": etag})
 

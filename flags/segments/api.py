@@ -29,7 +29,7 @@ from flags.segments.serializers import (
 )
 from flags.segments.uses import uses_of
 from flags.states.planning import Agreed
-from flagsite.core.api.entity_tags import versions_in
+from flagsite.core.api.entity_tags import is_known, versions_in
 from flagsite.core.api.input import ReasonInput
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint, ListEndpoint, TakesLongBodies
@@ -111,8 +111,7 @@ class OneSegment(TakesLongBodies):
     def get(self, request: Request, key: str) -> Response:
         """The segment as it is now."""
         segment = find_visible_segment(self.caller, key)
-        known = versions_in(request.headers.get("If-None-Match", ""))
-        if segment.revision in known or "*" in known:
+        if is_known(segment.revision, request.headers.get("If-None-Match")):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": _etag(segment)})
         return _answer(segment)
 

@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from flagsite.core.api.entity_tags import versions_in
+from flagsite.core.api.entity_tags import is_known, versions_in
 from flagsite.core.db.snapshot import snapshot
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
@@ -60,8 +60,7 @@ class AttributesOfOrganization(Endpoint):
     def get(self, request: Request, organization: Reference) -> Response:
         """The own attributes, and those that come from above, each with the organization from which it comes."""
         found = authorized_attributes.read(self.caller, organization)
-        known = versions_in(request.headers.get("If-None-Match", ""))
-        if version_of(found) in known or "*" in known:
+        if is_known(version_of(found), request.headers.get("If-None-Match")):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": _etag(found)})
         return _answer(found)
 

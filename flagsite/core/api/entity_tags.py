@@ -16,3 +16,9 @@ CODING = re.compile(r"(?:--?|[;:+_])(?:gzip|x-gzip|br|brotli|zstd|deflate|compre
 def versions_in(header: str) -> frozenset[str]:
     """Return the versions that the header names, without quotes and without the marks of proxies; `*` for any."""
     return frozenset(CODING.sub("", tag.removeprefix("W/").strip('"')) for tag in parse_etags(header))
+
+
+def is_known(version: str, header: str | None) -> bool:
+    """Return whether a client that sends this If-None-Match, or none, has the version already."""
+    known = versions_in(header or "")
+    return version in known or "*" in known
