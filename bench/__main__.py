@@ -122,6 +122,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "beside": reads_beside_writers.reads_beside_writers,
     "meanwhile": coherence.reads_during_propagation,
     "in_process": in_process.in_process,
+    "ruled_in_process": in_process.ruled_in_process,
     "typed_reads": typed_values.typed_reads,
     "variant_flip": typed_values.variant_flip,
 }
