@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 from flags.moving.issues import Issue, NoEqual, Remark
+from flags.targeting.attributes import OF_ORGANIZATION
 from flags.targeting.checks import MAX_CLAUSES, MAX_RULES
 
 Clause = dict[str, Any]
@@ -43,11 +44,21 @@ def asks(
     attribute: str, op: str, values: Sequence[Any] = (), *, negate: bool = False, ignore_case: bool = False,
     missing: bool = False,
 ) -> Condition:  # fmt: skip
-    """Return the condition of one clause. With `missing`, it is also true where the attribute is missing."""
+    """Return the condition of one clause. With `missing`, it is also true where the attribute is missing.
+
+    Raises NoEqual for a name that is that of an attribute of organizations here.
+    """
+    if attribute.startswith(OF_ORGANIZATION):
+        raise NoEqual(Issue.ATTRIBUTE_NAME, f"The attribute {attribute!r} would be one of the organization here.")
     listed = {"values": list(values)} if values else {}
     marks = {name: True for name, is_on in (("negate", negate), ("ignoreCase", ignore_case)) if is_on}
     clause = {"attribute": attribute, "op": op, **listed, **marks}
     return [*([[absent(attribute)]] if missing else []), [clause]]
+
+
+def present(attribute: str) -> Clause:
+    """Return the clause that an attribute is there."""
+    return {"attribute": attribute, "op": "exists"}
 
 
 def absent(attribute: str) -> Clause:
@@ -61,7 +72,7 @@ def all_of(conditions: Iterable[Condition]) -> Condition:
     for condition in conditions:
         if len(found) * len(condition) > MAX_RULES:
             raise NoEqual(Issue.TOO_LONG, f"The condition needs more than {MAX_RULES} targeting rules.")
-        found = [left + right for left, right in product(found, condition)]
+        found = [left + [each for each in right if each not in left] for left, right in product(found, condition)]
         if any(len(clauses) > MAX_CLAUSES for clauses in found):
             raise NoEqual(Issue.TOO_LONG, f"The condition needs a rule with more than {MAX_CLAUSES} clauses.")
     return found
@@ -109,29 +120,6 @@ def read_each(
             found.append(flag)
             remarks += notes
     return found, remarks
-
-
-def shared_out(shares: Sequence[tuple[str, float]], by: str, salt: str, hash_version: int) -> dict[str, Any]:
-    """Return the serve of shares of variants, which have the buckets in this order.
-
-    Args:
-        shares: variants with their per cent, which have three decimals at most and add up to 100.
-        by: what is counted.
-        salt: the salt of the product.
-        hash_version: the version of the product's formula.
-
-    Raises NoEqual.
-    """
-    if any(round(share, 3) != share for _, share in shares):
-        raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
-    weights: dict[str, float] = {}
-    ranges: list[dict[str, Any]] = []
-    below = 0
-    for variant, share in shares:
-        weights[variant] = round(weights.get(variant, 0) + share, 3)
-        below += round(share * 1000)
-        ranges.append({"variant": variant, "below": below})
-    return {"rollout": weights, "by": by, "salt": salt, "hashVersion": hash_version, "ranges": ranges}
 
 
 def typed(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from flags.moving.sources.conditions import (
     limited,
     read_each,
     rules_of,
-    shared_out,
     typed,
 )
+from flags.moving.sources.shares import shared_out
 
 PAIR, TEXT = 10, 11
 VERSIONS = {"=": "semverEq", "<": "semverLt", "<=": "semverLte", ">": "semverGt", ">=": "semverGte"}

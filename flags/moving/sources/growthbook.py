@@ -1,15 +1,19 @@
 """GrowthBook: the features as its API gives them to SDKs (`/api/features/…`, or `features.json`).
 
-The first rule whose condition is true, and whose coverage includes the user, decides. Who is outside of the coverage
-goes on to the next rule. A rollout here decides for all whom its rule matches, so only the last rule may have one.
+The first rule whose condition is true, and whose shares include the user, decides. Who is outside of them goes on to
+the next rule. A rule forces a value, perhaps for a part of the users, or it is an experiment, which gives parts of the
+users values of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf, nextafter
 from typing import Any
 
 from flags.errors import InvalidFlagFile
+from flags.evaluation.rollout import BUCKETS
 from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.sources.conditions import (
     ALWAYS,
@@ -20,15 +24,19 @@ from flags.moving.sources.conditions import (
     asks,
     limited,
     read_each,
-    rules_of,
     typed,
 )
+from flags.moving.sources.shares import Part, Shares, Step, in_order, shares_of
+from flags.values.checks import VARIANT_KEY
 
-HASHES = {1: (5, 0.1), 2: (6, 0.01)}
-"""By the version of GrowthBook's hash: the version here, and the per cent by which a coverage includes its end."""
+HASHES = {1: 5, 2: 6}
+"""By the version of GrowthBook's hash: the version here."""
+LEAST_SUM, MOST_SUM = 0.99, 1.01
+"""Weights that do not add up to about 1 count as equal ones."""
 NUMBERS = {"$gt": "gt", "$gte": "gte", "$lt": "lt", "$lte": "lte"}
 VERSIONS = {"$veq": "semverEq", "$vgt": "semverGt", "$vgte": "semverGte", "$vlt": "semverLt", "$vlte": "semverLte"}
 USER = "id"
+STICKY = "An experiment remembers the variation of a user. Flagsite does not."
 
 
 def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
@@ -38,75 +46,166 @@ def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], lis
     """
     if not isinstance(content, dict) or not isinstance(content.get("features"), dict):
         raise InvalidFlagFile('The file is not one of GrowthBook, which is an object with the object "features".')
-    groups = content.get("savedGroups") or {}
-    return read_each(content["features"].items(), lambda key, flag, _: _Feature(key, flag, groups).content())
+    features, groups = content["features"], content.get("savedGroups") or {}
+    return read_each(
+        features.items(), lambda key, feature, notes: _Feature(key, feature, features, groups, notes).content()
+    )
 
 
 class _Feature:
     """One feature on its way into a definition."""
 
-    def __init__(self, key: str, feature: Mapping[str, Any], groups: Mapping[str, Any]) -> None:
-        self.key, self.groups = key, groups
+    def __init__(
+        self, key: str, feature: Mapping[str, Any], features: Mapping[str, Any], groups: Mapping[str, Any],
+        notes: list[Remark],
+    ) -> None:  # fmt: skip
+        """`features` has all features of the file, which rules can ask for."""
+        self.key, self.features, self.groups, self.notes = key, features, groups, notes
         self.rules = list(feature.get("rules") or [])
         self.default = feature.get("defaultValue")
         self.is_boolean = isinstance(self.default, bool)
-        self.last = self.default
-        """What counts where no rule does."""
-        self.values: list[Any] = [] if self.is_boolean or self.default is None else [self.default]
-        self.formulas: set[tuple[str, int]] = set()
+        self.values: list[Any] = []
+        """The values of the feature, of which each has a variant."""
+        self.keys: list[str] = []
+        self.names: dict[int, str] = {}
+        """The names of variations, by the place of their value."""
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
-        rules: list[dict[str, Any]] = []
-        for number, rule in enumerate(self.rules, 1):
-            if "force" not in rule:
-                raise NoEqual(Issue.WEIGHTS, "A rule is an experiment.")
-            if rule.get("parentConditions") or rule.get("namespace") or rule.get("filters") or rule.get("range"):
-                raise NoEqual(Issue.PREREQUISITE, "A rule asks for another feature, or for a part of a namespace.")
-            condition, serve = self._condition(rule.get("condition") or {}), {"variant": self._key(rule["force"])}
-            coverage = rule.get("coverage", 1)
-            if coverage < 1:
-                if number < len(self.rules):
-                    raise NoEqual(Issue.FALL_THROUGH, "Who is outside of the coverage of a rule goes on to the next.")
-                serve = self._share(rule, float(coverage))
-                condition = all_of([condition, asks(serve["by"], "exists")])
-            if [] in condition:
-                self.last = rule["force"]
-                break
-            rules += rules_of(condition, serve)
-        flag: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None}
+        prerequisites, steps = self._prerequisites(), []
+        self._collect()
+        self.keys = self._keys()
+        default = None if self.default is None else self._key(self.default)
+        for rule in self.rules:
+            outcome = self._outcome(rule)
+            if outcome is not None:
+                steps.append(Step(self._condition(rule.get("condition") or {}), outcome, str(rule.get("name") or "")))
+        rules, last = in_order(steps, default, is_boolean=self.is_boolean)
+        flag: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None, "prerequisites": prerequisites}
         if self.is_boolean:
-            flag["enabled"] = self.last is True
-        else:
-            flag |= typed([(f"variant-{place}", value) for place, value in enumerate(self.values, 1)])
-            flag |= {"enabled": self.last is not None}
-            flag |= {} if self.last is None else {"defaultVariant": self._key(self.last)}
-        if len(self.formulas) > 1:
-            raise NoEqual(Issue.BUCKETS, "Its rules have several seeds.")
-        for salt, version in self.formulas:
-            flag |= {"salt": salt, "hashVersion": version}
-        return flag
+            return flag | {"enabled": last == "on"}
+        flag |= typed(list(zip(self.keys, self.values, strict=True))) | {"enabled": last is not None}
+        return flag | ({} if last is None else {"defaultVariant": last})
+
+    def _prerequisites(self) -> list[Any]:
+        """Return the features that the first rules ask for, without which the feature has no value."""
+        found: list[Any] = []
+        while self.rules and self.rules[0].get("parentConditions"):
+            rule = self.rules[0]
+            if not all(each.get("gate") for each in rule["parentConditions"]):
+                break
+            found += [self._prerequisite(each) for each in rule["parentConditions"]]
+            self.rules[0] = {name: value for name, value in rule.items() if name != "parentConditions"}
+            if "force" not in rule and "variations" not in rule:
+                del self.rules[0]
+            else:
+                break
+        if found and self.is_boolean:
+            detail = "Without a feature that it needs, it is false here, and the default of the code there."
+            self.notes.append(Remark(self.key, Issue.VALUE, detail))
+        return found
+
+    def _prerequisite(self, asked: Mapping[str, Any]) -> Any:
+        key, wanted = str(asked["id"]), asked["condition"].get("value")
+        needed = self.features.get(key) or {}
+        is_gated = any(rule.get("parentConditions") for rule in needed.get("rules") or [])
+        if len(asked["condition"]) == 1 and isinstance(needed.get("defaultValue"), bool):
+            if wanted is True or wanted in ({"$eq": True}, {"$ne": False}):
+                return key
+            if not is_gated and (wanted is False or wanted in ({"$eq": False}, {"$ne": True})):
+                return {"flag": key, "is": "off"}
+        raise NoEqual(Issue.PREREQUISITE, f"A rule asks {key!r} for something else than true or false.")
+
+    def _collect(self) -> None:
+        """Collect the values that the feature can have, and the names that variations give them. Raises NoEqual."""
+        listed = [(self.default, "")] if self.default is not None else []
+        for rule in self.rules:
+            variants = rule.get("variations") or []
+            names = [_name(meta) for meta in rule.get("meta") or [{}] * len(variants)]
+            listed += [(rule["force"], "")] if "force" in rule else list(zip(variants, names, strict=True))
+        for value, name in listed:
+            if value is None or isinstance(value, bool) is not self.is_boolean:
+                raise NoEqual(Issue.VALUE, "A rule gives no value, or the values of the feature have several types.")
+            if self._place(value) is None:
+                self.values.append(value)
+            if name:
+                self.names.setdefault(self._place(value) or 0, name)
+
+    def _place(self, value: Any) -> int | None:
+        """Return the place of a value. 1 and 1.0 are two values."""
+        places = (place for place, each in enumerate(self.values) if each == value and type(each) is type(value))
+        return next(places, None)
+
+    def _keys(self) -> list[str]:
+        """Return the keys of the variants: the names of variations if all can be keys, and else numbers."""
+        numbered = [f"variant-{place}" for place in range(1, len(self.values) + 1)]
+        names = [self.names.get(place, key) for place, key in enumerate(numbered)]
+        is_named = len(set(names)) == len(names) and all(VARIANT_KEY.fullmatch(name) for name in names)
+        return names if is_named else numbered
 
     def _key(self, value: Any) -> str:
         """Return the key of the variant with a value."""
         if self.is_boolean:
-            if not isinstance(value, bool):
-                raise NoEqual(Issue.VALUE, "The values of the feature have several types.")
             return "on" if value else "off"
-        for place, known in enumerate(self.values, 1):
-            if known == value and type(known) is type(value):
-                return f"variant-{place}"
-        self.values.append(value)
-        return f"variant-{len(self.values)}"
+        return self.keys[self._place(value) or 0]
 
-    def _share(self, rule: Mapping[str, Any], coverage: float) -> dict[str, Any]:
-        """Return the serve of a share of the users. GrowthBook includes the end of the share."""
-        if not self.is_boolean or rule["force"] is not True or self.default is not False:
-            raise NoEqual(Issue.WEIGHTS, "A share of the users gets something else than true in place of false.")
-        version, more = HASHES[int(rule.get("hashVersion", 1))]
-        self.formulas.add((str(rule.get("seed") or self.key), version))
-        on = min(round(coverage * 100 + more, 3), 100.0) if coverage > 0 else 0.0
-        return {"rollout": {"on": on, "off": round(100 - on, 3)}, "by": _attribute(rule.get("hashAttribute") or USER)}
+    def _outcome(self, rule: Mapping[str, Any]) -> Shares | str | None:
+        """Return whom a rule gives what. None for a rule that GrowthBook skips."""
+        if rule.get("parentConditions"):
+            raise NoEqual(Issue.PREREQUISITE, "A rule asks for another feature.")
+        if rule.get("contextualVariations") or rule.get("contextualBanditRef"):
+            raise NoEqual(Issue.STRATEGY, "A rule is a bandit, which learns.")
+        if "force" in rule:
+            return self._forced(rule)
+        variants = rule.get("variations")
+        if variants is None or len(variants) < 2:  # noqa: PLR2004 - GrowthBook skips it
+            return None
+        if (rule.get("fallbackAttribute") or rule.get("minBucketVersion")) and not rule.get("disableStickyBucketing"):
+            raise NoEqual(Issue.UNIT, STICKY)
+        metas = rule.get("meta") or [{}] * len(variants)
+        keys = [
+            None if meta.get("passthrough") else self._key(value) for value, meta in zip(variants, metas, strict=True)
+        ]
+        ranges = [(float(start), float(end)) for start, end in rule.get("ranges") or _ranges(rule, len(variants))]
+        found = self._shares(rule, [(*ends, key) for ends, key in zip(ranges, keys, strict=True)], rule.get("key"))
+        return self._within(rule, found)
+
+    def _forced(self, rule: Mapping[str, Any]) -> Shares | str:
+        """Return whom a forced value is for. A coverage includes its end, and whoever lacks the attribute is out."""
+        key, coverage = self._key(rule["force"]), rule.get("coverage")
+        if rule.get("range"):
+            start, end = map(float, rule["range"])
+            return self._within(rule, self._shares(rule, [(start, end, key)]))
+        if coverage is None and not rule.get("filters"):
+            return key
+        if coverage is None:
+            return self._within(rule, replace(self._filters(rule)[0], ranges=((key, BUCKETS),)))
+        if rule.get("fallbackAttribute"):
+            raise NoEqual(Issue.UNIT, "A rollout counts another attribute where the first one is missing.")
+        end = nextafter(coverage, inf) if coverage > 0 else 0.0
+        return self._within(rule, self._shares(rule, [(0.0, end, key)]))
+
+    def _shares(self, rule: Mapping[str, Any], parts: Sequence[Part], salt: Any = None) -> Shares:
+        by = _attribute(str(rule.get("hashAttribute") or USER))
+        version = HASHES[int(rule.get("hashVersion") or 1)]
+        return shares_of(parts, by, str(rule.get("seed") or salt or self.key), version)
+
+    def _within(self, rule: Mapping[str, Any], shares: Shares) -> Shares:
+        """Return the shares of those only whom the filters and the namespace of a rule let in."""
+        for each in self._filters(rule):
+            shares = shares.within(each)
+        if rule.get("namespace") and not rule.get("filters") and "force" not in rule:
+            name, start, end = rule["namespace"]
+            shares = shares.within(shares_of([(float(start), float(end), "in")], shares.by, f"__{name}", HASHES[1]))
+        return shares
+
+    def _filters(self, rule: Mapping[str, Any]) -> list[Shares]:
+        found = []
+        for each in rule.get("filters") or []:
+            parts: list[Part] = [(float(start), float(end), "in") for start, end in each["ranges"]]
+            by, version = _attribute(str(each.get("attribute") or USER)), HASHES[int(each.get("hashVersion") or 2)]
+            found.append(shares_of(parts, by, str(each.get("seed") or ""), version))
+        return found
 
     def _condition(self, given: Mapping[str, Any]) -> Condition:
         """Return a condition, which is written as for MongoDB."""
@@ -149,3 +248,22 @@ class _Feature:
 
 def _attribute(name: str) -> str:
     return "targetingKey" if name == USER else name
+
+
+def _name(meta: Mapping[str, Any]) -> str:
+    """Return the name that a variation has as a key. The numbers that GrowthBook gives are none."""
+    key = str(meta.get("key") or "")
+    return str(meta.get("name") or "") if key.isdigit() or not key else key
+
+
+def _ranges(rule: Mapping[str, Any], number: int) -> list[tuple[float, float]]:
+    """Return the ranges of an experiment by its weights, of which a coverage takes the first part each."""
+    weights, coverage = rule.get("weights"), rule.get("coverage", 1)
+    share = min(max(float(1 if coverage is None else coverage), 0.0), 1.0)
+    if not weights or len(weights) != number or not LEAST_SUM <= sum(weights) <= MOST_SUM:
+        weights = [1 / number] * number
+    found, start = [], 0.0
+    for weight in weights:
+        found.append((start, start + share * weight))
+        start += weight
+    return found

@@ -22,9 +22,9 @@ from flags.moving.sources.conditions import (
     limited,
     read_each,
     rules_of,
-    shared_out,
     typed,
 )
+from flags.moving.sources.shares import shared_out
 from flags.values.checks import VARIANT_KEY
 
 LAUNCHDARKLY_HASH = 4

@@ -23,6 +23,7 @@ def read(source: str, content: Any, environment: str = "") -> tuple[dict[str, De
         fields = {
             spec.evaluated_as: spec.to_evaluation(values[name]) for name, spec in FIELDS.items() if spec.evaluated_as
         }
+        fields |= FIELDS["prerequisites"].also_evaluated(values["prerequisites"])
         definitions[entry.key] = Definition(id=number, key=entry.key, **fields)
     return definitions, reading
 

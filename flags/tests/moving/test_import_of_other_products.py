@@ -88,6 +88,17 @@ def test_users_of_growthbook_keep_their_bucket() -> None:
         first = fnv1a(f"{user}old-hash") % 1_000 / 1_000 <= 0.5
         assert answer(READ["growthbook"][0], "new-checkout", user, beta=True) == ("on" if second else "off")
         assert answer(READ["growthbook"][0], "old-hash", None, companyId=user) == ("on" if first else "off")
+        both = fnv1a(f"{user}falls-through") % 1_000 / 1_000 <= 0.5
+        for is_beta in (True, False):
+            expected = "on" if is_beta or both else "off"
+            assert answer(READ["growthbook"][0], "falls-through", user, beta=is_beta) == expected
+
+
+def test_variations_of_growthbook_give_variants_their_names() -> None:
+    by_key = {entry.key: entry.values for entry in READ["growthbook"][1].entries}
+    assert [each["key"] for each in by_key["price"]["variants"]] == ["today", "more", "most", "variant-4"]
+    assert [each["key"] for each in by_key["thirds"]["variants"]] == ["variant-1", "variant-2", "variant-3"]
+    assert by_key["needs-checkout"]["prerequisites"] == ["everybody", {"flag": "off", "is": "off"}]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +106,9 @@ def test_users_of_growthbook_keep_their_bucket() -> None:
     [
         ("launchdarkly", {("limit", "off", True), ("beta-segment", "segment", False),
                           ("by-organization", "context-kind", False)}),
-        ("growthbook", {("experiment", "weights", False), ("falls-through", "fall-through", False),
-                        ("not", "operator", False)}),
+        ("growthbook", {("part-of-a-namespace", "buckets", False), ("two-ways", "fall-through", False),
+                        ("sticky", "unit", False), ("bandit", "strategy", False), ("not", "operator", False),
+                        ("needs-in-a-rule", "prerequisite", False)}),
         ("flagsmith", {("tenth", "operator", False), ("split", "weights", False)}),
     ],
 )  # fmt: skip
