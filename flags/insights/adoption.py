@@ -1,4 +1,4 @@
-"""The adoption of a flag: the number of organizations with the flag on and off, and its usage, for each subtree.
+"""The adoption of a flag: the organizations with it on and off and with each variant, and its usage, in each subtree.
 
 Figures of all organizations come from the hourly count (`adoption_counts`). Figures of a subtree are counted during the
 request, for at most `time_limit.COUNT_SECONDS`.
@@ -23,6 +23,7 @@ from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleReason
 from flags.insights.time_limit import rows_in_time
 from flags.insights.usage_store import Usage, UsageCount
+from flags.insights.variant_shares import NUMBER, Shares, counted_variants, served_to_all, variant_shares
 from flags.states import selectors
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import OrganizationName, find_visible_organization
@@ -33,7 +34,7 @@ from orgs.tree.subtrees import is_at_or_below, is_in_subtree
 # LATERAL with OFFSET 0 makes PostgreSQL look up the flag state of each organization by its primary key. With an
 # ordinary join it might read all flag states, perhaps a hundred million, to count a small subtree.
 STATE = """
-LEFT JOIN LATERAL (SELECT enabled, source_id FROM flags_flagstate
+LEFT JOIN LATERAL (SELECT enabled, source_id, variant FROM flags_flagstate
                     WHERE organization_id = below.id AND flag_id = %(flag)s OFFSET 0) state ON TRUE
 """
 USE = """
@@ -43,30 +44,41 @@ LEFT JOIN LATERAL (SELECT evaluations, last_evaluated_at FROM flags_flaguse
 BY_NAME = USE.format(which="flag_id = %(flag)s", name="by_name")
 WITH_ALL = USE.format(which="flag_id = 0 AND last_evaluated_at >= %(beginning)s", name="with_all")
 SIDES = f"""
-WITH source AS (
-    SELECT state.enabled, state.source_id, count(*) AS organizations
+WITH numbered AS (
+    SELECT state.enabled, state.source_id, {NUMBER} AS number, count(*) AS organizations
       FROM orgs_organization below {STATE}
-     WHERE {{which}} GROUP BY state.enabled, state.source_id)
+     WHERE {{which}} GROUP BY state.enabled, state.source_id, {NUMBER}),
+source AS (
+    SELECT enabled, source_id, sum(organizations) AS organizations FROM numbered GROUP BY enabled, source_id)
 SELECT enabled, sum(organizations)::bigint, count(*),
-       (array_agg(source_id ORDER BY organizations DESC, source_id))[1:%(biggest)s]
+       (array_agg(source_id ORDER BY organizations DESC, source_id))[1:%(biggest)s],
+       (SELECT array_agg(ARRAY[number, organizations]::bigint[])
+          FROM (SELECT number, sum(organizations) AS organizations FROM numbered
+                 WHERE numbered.enabled AND source.enabled GROUP BY number) each)
   FROM source GROUP BY enabled
 """  # noqa: S608 - no input in it
 SHARES = f"""
-SELECT top.id, count(*), count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)),
-       count(*) FILTER (WHERE state.source_id = below.id AND below.id <> top.id),
-       coalesce(sum(by_name.evaluations), 0)::bigint, max(by_name.last_evaluated_at),
-       coalesce(sum(with_all.evaluations), 0)::bigint, max(with_all.last_evaluated_at)
-  FROM unnest(%(ids)s::bigint[]) AS wanted(id)
-  JOIN orgs_organization top ON top.id = wanted.id
-  JOIN orgs_organization below ON {is_at_or_below("below", "top")}
-  {STATE} {BY_NAME} {WITH_ALL}
- GROUP BY top.id
+WITH numbered AS (
+    SELECT top.id, {NUMBER} AS number, count(*) AS organizations,
+           count(*) FILTER (WHERE coalesce(state.enabled, %(default)s)) AS organizations_on,
+           count(*) FILTER (WHERE state.source_id = below.id AND below.id <> top.id) AS set_below,
+           sum(by_name.evaluations) AS by_name, max(by_name.last_evaluated_at) AS by_name_at,
+           sum(with_all.evaluations) AS with_all, max(with_all.last_evaluated_at) AS with_all_at
+      FROM unnest(%(ids)s::bigint[]) AS wanted(id)
+      JOIN orgs_organization top ON top.id = wanted.id
+      JOIN orgs_organization below ON {is_at_or_below("below", "top")}
+      {STATE} {BY_NAME} {WITH_ALL}
+     GROUP BY top.id, number)
+SELECT id, sum(organizations)::bigint, sum(organizations_on)::bigint, array_agg(ARRAY[number, organizations_on]),
+       sum(set_below)::bigint, coalesce(sum(by_name), 0)::bigint, max(by_name_at),
+       coalesce(sum(with_all), 0)::bigint, max(with_all_at)
+  FROM numbered GROUP BY id
 """  # noqa: S608 - no input in it
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The figures of one subtree: the number of organizations by stored value, and the usage.
+    """The figures of one subtree: the number of organizations by stored value and by variant, and the usage.
 
     `set_below` is the number of organizations below the top that have the value that was set on themselves.
 
@@ -80,6 +92,8 @@ class Share:
     set_below: int | None = None
     usage: Usage | None = None
     is_off_for_everybody: bool = False
+    variants: Shares = ()
+    """Empty for a boolean flag, and if there are no figures."""
 
     @property
     def on(self) -> int | None:
@@ -121,6 +135,11 @@ class Adoption:
             return None
         stored = self.counts.organizations_on, self.counts.organizations_off
         return _off(*stored, is_off_for_everybody=self.off_for_everybody is not None)
+
+    @property
+    def variants(self) -> Shares | None:
+        """The number of organizations with each variant; None if there are no counts. Empty for a boolean flag."""
+        return counted_variants(self.flag, self.counts, served_to_all(self.off_for_everybody)) if self.counts else None
 
 
 def _on(stored_on: int | None, *, is_off_for_everybody: bool) -> int | None:
@@ -193,20 +212,30 @@ def shares(flag: Flag, organizations: Sequence[Organization]) -> list[Share]:
         "ids": [organization.pk for organization in organizations],
     }  # fmt: skip
     rows = rows_in_time(SHARES, parameters)
-    is_off = selectors.why_off_for_everybody(flag.key) is not None
+    off = selectors.why_off_for_everybody(flag.key)
     if rows is None:
         return [Share(organization) for organization in organizations]
     figures = {row[0]: row[1:] for row in rows}
     return [
-        _share(organization, *figures[organization.pk], is_off=is_off)
+        _share(flag, organization, *figures[organization.pk], off_for_everybody=off)
         for organization in organizations
         if organization.pk in figures
     ]
 
 
-def _share(organization: Organization, size: int, on: int, set_below: int, *usage: Any, is_off: bool) -> Share:
+def _share(
+    flag: Flag,
+    organization: Organization,
+    size: int,
+    on: int,
+    *counts: Any,
+    off_for_everybody: EffectiveValue | None,
+) -> Share:
+    numbers_on, set_below, *usage = counts
     counted = Usage(UsageCount(*usage[:2]), UsageCount(*usage[2:]))
-    return Share(organization, on, size - on, set_below, counted, is_off)
+    to_all = served_to_all(off_for_everybody)
+    variants = variant_shares(flag, on=on, off=size - on, numbers_on=dict(numbers_on), for_everybody=to_all)
+    return Share(organization, on, size - on, set_below, counted, off_for_everybody is not None, variants)
 
 
 def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdoption | None:
@@ -214,12 +243,12 @@ def _count(flag: Flag, condition: str, parameters: dict[str, Any]) -> FlagAdopti
     if rows is None:
         return None
     sides = {enabled: rest for enabled, *rest in rows}
-    on, on_sources, on_biggest = sides.get(True, (0, 0, []))
-    off, off_sources, off_biggest = sides.get(False, (0, 0, []))
+    on, on_sources, on_biggest, on_numbers = sides.get(True, (0, 0, [], []))
+    off, off_sources, off_biggest, _ = sides.get(False, (0, 0, [], None))
     unset = sides.get(None, (0,))[0]
     return FlagAdoption(
         flag=flag, organizations_on=on + (unset if flag.enabled else 0),
         organizations_off=off + (0 if flag.enabled else unset), unset=unset,
         on_sources=on_sources, on_biggest=on_biggest, off_sources=off_sources, off_biggest=off_biggest,
-        counted_at=timezone.now(),
+        on_numbers=dict(on_numbers), counted_at=timezone.now(),
     )  # fmt: skip

@@ -12,10 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from flags.definitions.models import Flag
+from flags.evaluation.effective_value import EffectiveValue
 from flags.insights import adoption
 from flags.insights.adoption import Share
 from flags.insights.models import FlagAdoption
 from flags.insights.time_limit import rows_in_time
+from flags.insights.variant_shares import Shares, added_up, counted_variants, served_to_all
+from flags.states import selectors
 from flags.states.models import FlagSetting, FlagState
 from flags.states.setting_words import SettingLabel, label_of
 from flags.values.variants import word_of
@@ -45,11 +48,16 @@ SELECT setting.organization_id, setting.number FROM flags_flagsetting setting
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The number of organizations with the flag on and off, and the time of the count; None if it was just made."""
+    """The number of organizations with the flag on and off, and with each variant.
+
+    `counted_at` is the time of the count; None if it was just made.
+    """
 
     on: int
     off: int
     counted_at: datetime | None = None
+    variants: Shares = ()
+    """Empty for a boolean flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,8 @@ class Branch:
         if self.more or not self.nodes or any(node.share.on is None for node in self.nodes):
             return None
         shares = [node.share for node in self.nodes]
-        return Totals(sum(share.on or 0 for share in shares), sum(share.off or 0 for share in shares))
+        variants = added_up(share.variants for share in shares)
+        return Totals(sum(share.on or 0 for share in shares), sum(share.off or 0 for share in shares), None, variants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,15 @@ def branch_at(caller: Caller, flag: Flag, organization_id: int, *, at_once: bool
 def last_totals(flag: Flag) -> Totals | None:
     """Return the figures of all organizations from the last hourly count; None if the flag is newer."""
     count = FlagAdoption.objects.filter(flag=flag).first()
-    return Totals(count.organizations_on, count.organizations_off, count.counted_at) if count else None
+    return totals_of(flag, count, selectors.why_off_for_everybody(flag.key)) if count else None
+
+
+def totals_of(flag: Flag, count: FlagAdoption, off: EffectiveValue | None) -> Totals:
+    """Return the figures of a count. `off` says why the flag is off for everybody; None if it is not."""
+    on, off_count = count.organizations_on, count.organizations_off
+    if off is not None:
+        on, off_count = 0, on + off_count
+    return Totals(on, off_count, count.counted_at, counted_variants(flag, count, served_to_all(off)))
 
 
 def search(caller: Caller, flag: Flag, term: str) -> list[Node]:

@@ -14,10 +14,12 @@ from typing import Any
 from django.db import connection
 
 from flags.definitions.models import Flag
+from flags.evaluation.effective_value import EffectiveValue
 from flags.insights import staleness, usage_store
-from flags.insights.flag_tree import Totals
+from flags.insights.flag_tree import Totals, totals_of
 from flags.insights.models import FlagAdoption
 from flags.insights.time_limit import rows_in_time
+from flags.insights.variant_shares import NUMBER, served_to_all, variant_shares
 from flags.states import selectors
 from orgs.access.caller import Caller
 from orgs.tree.subtrees import is_in_subtree, load_subtree
@@ -25,11 +27,11 @@ from orgs.tree.subtrees import is_in_subtree, load_subtree
 MAX_COUNTED = 2_000
 """Organizations of a scope that a list counts for each of its flags."""
 COUNT_OF_SCOPE = f"""
-SELECT state.flag_id, count(*) FILTER (WHERE state.enabled), count(*)
+SELECT state.flag_id, {NUMBER}, count(*) FILTER (WHERE state.enabled), count(*)
   FROM orgs_organization place, LATERAL (
-       SELECT flag_id, enabled FROM flags_flagstate
+       SELECT flag_id, enabled, variant FROM flags_flagstate
         WHERE organization_id = place.id AND flag_id = ANY(%(flags)s) AND enabled IS NOT NULL OFFSET 0) state
- WHERE {is_in_subtree("place")} GROUP BY state.flag_id
+ WHERE {is_in_subtree("place")} GROUP BY state.flag_id, {NUMBER}
 """  # noqa: S608 - no input in it
 LAST_CHANGES = """
 SELECT flag.id, last.created_at, last.requested_by
@@ -69,12 +71,12 @@ def figures_of(caller: Caller, flags: Sequence[Flag]) -> dict[int, ListFigures]:
     marked = staleness.with_staleness(Flag.objects.filter(pk__in=[flag.pk for flag in flags]))
     marked = marked.filter(is_stale=True).select_related("adoption")
     stale = {flag.pk: [each.words for each in staleness.reasons_of(flag, usage.get(flag.pk))] for flag in marked}
-    shares = _shares_everywhere(flags) if sees_all else _shares_in_scope(caller, flags)
     off = selectors.off_for_everybody_among(flag.key for flag in flags)
+    shares = _shares_everywhere(flags, off) if sees_all else _shares_in_scope(caller, flags, off)
     changes = _last_changes(flags) if sees_all else {}
     return {
         flag.pk: ListFigures(
-            _effective(shares.get(flag.pk), is_off=flag.key in off),
+            shares.get(flag.pk),
             changes.get(flag.pk, LastChange(flag.updated_at)),
             usage[flag.pk].last if sees_all else None,
             stale.get(flag.pk, []),
@@ -83,27 +85,30 @@ def figures_of(caller: Caller, flags: Sequence[Flag]) -> dict[int, ListFigures]:
     }
 
 
-def _effective(share: Totals | None, *, is_off: bool) -> Totals | None:
-    return Totals(0, share.on + share.off, share.counted_at) if share and is_off else share
+def _shares_everywhere(flags: Sequence[Flag], off: Mapping[str, EffectiveValue]) -> dict[int, Totals]:
+    counts = {count.flag_id: count for count in FlagAdoption.objects.filter(flag__in=flags)}
+    return {flag.pk: totals_of(flag, counts[flag.pk], off.get(flag.key)) for flag in flags if flag.pk in counts}
 
 
-def _shares_everywhere(flags: Sequence[Flag]) -> dict[int, Totals]:
-    counts = FlagAdoption.objects.filter(flag__in=flags)
-    return {one.flag_id: Totals(one.organizations_on, one.organizations_off, one.counted_at) for one in counts}
-
-
-def _shares_in_scope(caller: Caller, flags: Sequence[Flag]) -> Mapping[int, Totals]:
+def _shares_in_scope(caller: Caller, flags: Sequence[Flag], off: Mapping[str, EffectiveValue]) -> Mapping[int, Totals]:
     scope = load_subtree(caller.organization_id or 0)
     if scope is None or scope.size > MAX_COUNTED:
         return {}
     rows = rows_in_time(COUNT_OF_SCOPE, {"flags": [flag.pk for flag in flags], **scope.parameters()})
-    counts = {flag_id: (on, written) for flag_id, on, written in rows or []}
+    if rows is None:
+        return {}
     shares = {}
     for flag in flags:
-        on, written = counts.get(flag.pk, (0, 0))
-        on += scope.size - written if flag.enabled else 0
-        shares[flag.pk] = Totals(on, scope.size - on)
-    return shares if rows is not None else {}
+        counts = [(number, on, written) for flag_id, number, on, written in rows if flag_id == flag.pk]
+        numbers_on = {number: on for number, on, _ in counts}
+        written = sum(organizations for _, _, organizations in counts)
+        on = sum(numbers_on.values()) + (scope.size - written if flag.enabled else 0)
+        stopped = off.get(flag.key)
+        to_all = served_to_all(stopped)
+        variants = variant_shares(flag, on=on, off=scope.size - on, numbers_on=numbers_on, for_everybody=to_all)
+        on = 0 if stopped else on
+        shares[flag.pk] = Totals(on, scope.size - on, variants=variants)
+    return shares
 
 
 def _last_changes(flags: Sequence[Flag]) -> dict[int, LastChange]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from flags.definitions.models import Flag
 from flags.insights.models import FlagAdoption
+from flags.insights.share_bars import variant_words
+from flags.insights.variant_shares import counted_variants
 from orgs.access.caller import Caller
 from orgs.access.visible_organizations import visible_organizations
 
@@ -51,16 +53,26 @@ class Minority:
 def describe_minorities(adoptions: Iterable[FlagAdoption], caller: Caller) -> dict[int, str]:
     """Return a text on the minority of each flag that is not the same everywhere, by the flag's id, with one query.
 
-    The text does not name organizations that the caller may not see. An archived or killed flag is off everywhere.
+    The text does not name organizations that the caller may not see. It tells the variants of a flag that
+    has some. An archived or killed flag is off everywhere.
     """
+    going = [adoption for adoption in adoptions if not _is_stopped(adoption.flag)]
     differing = {
         adoption.flag_id: (Minority.of(adoption), adoption.organizations_on + adoption.organizations_off)
-        for adoption in adoptions
-        if adoption.organizations_on and adoption.organizations_off and not _is_stopped(adoption.flag)
+        for adoption in going
+        if adoption.organizations_on and adoption.organizations_off
     }
     ids = {organization_id for found, _ in differing.values() for organization_id in found.biggest}
     names = dict(visible_organizations(caller).filter(pk__in=ids).values_list("pk", "name")) if ids else {}
-    return {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
+    by_value = {flag_id: found.in_words(of, names) for flag_id, (found, of) in differing.items()}
+    texts = {each.flag_id: "; ".join(filter(None, [by_value.get(each.flag_id), _by_variant(each)])) for each in going}
+    return {flag_id: text for flag_id, text in texts.items() if text}
+
+
+def _by_variant(adoption: FlagAdoption) -> str:
+    """Return how many organizations have each variant. Empty for a boolean flag, and if all have the same."""
+    shares = counted_variants(adoption.flag, adoption)
+    return variant_words(shares) if sum(bool(share.organizations) for share in shares) > 1 else ""
 
 
 def _is_stopped(flag: Flag) -> bool:

@@ -76,8 +76,10 @@ class FlagAdoption(models.Model):
 
     An organization for which nobody set the flag (`unset`) counts by the flag's default. `on_sources` and `off_sources`
     are the numbers of organizations on which these values were set. `on_biggest` and `off_biggest` have the ids of the
-    sources with the largest number of organizations. If all organizations have the same value, it is `same_value`, and
-    `same_since` is the time since when; otherwise both are None.
+    sources with the largest number of organizations. `on_numbers` has the numbers of organizations that are on with
+    a variant of their own choice, by the number of this variant; all custom values have FIRST_CUSTOM_VALUE. If all
+    organizations have the same value, it is `same_value`, and `same_since` is the time since when; otherwise both are
+    None.
     """
 
     flag = models.OneToOneField(
@@ -90,12 +92,18 @@ class FlagAdoption(models.Model):
     off_sources = models.BigIntegerField()
     on_biggest = ArrayField(models.BigIntegerField())
     off_biggest = ArrayField(models.BigIntegerField())
+    on_numbers = models.JSONField(default=dict, db_default={})
     same_value = models.BooleanField(null=True)
     same_since = models.DateTimeField(null=True)
     counted_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.flag_id}: on for {self.organizations_on}, off for {self.organizations_off}"
+
+    @property
+    def numbers_on(self) -> dict[int, int]:
+        """`on_numbers` by number. JSON has names in place of numbers."""
+        return {int(number): organizations for number, organizations in self.on_numbers.items()}
 
 
 class StaleFlagNotice(models.Model):

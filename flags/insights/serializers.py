@@ -12,6 +12,7 @@ from rest_framework import serializers
 from flags.insights.adoption import Adoption, Share
 from flags.insights.staleness import STALE_CAUSE_CHOICES, StaleReason
 from flags.insights.usage_store import Usage
+from flags.insights.variant_shares import VariantShare
 from flags.states.serializers import OFF_FOR_EVERYBODY, OFF_RULES
 from flagsite.core import example_names as names
 from flagsite.core.api.input import IdInQuery, QuerySerializer
@@ -21,9 +22,14 @@ TOO_MANY = "Null if the subtree has too many organizations to count in a request
 ON = f"0 if the flag is off for everybody, else the same as `organizationsStoredOn`. {TOO_MANY}"
 STORED_ON = "The number of organizations with the stored value on."
 STORED_OFF = "The number of organizations with the stored value off."
+VARIANTS = (
+    "The number of organizations with each variant of the definition, by their stored values; custom values and no "
+    "value follow if there are any. Empty for a boolean flag, for which on and off say the same."
+)
 NORWAY = {
     "organizationId": names.NORWAY_ID, "key": names.NORWAY, "name": "Norway", "hasChildren": True,
     "organizationsOn": 10, "organizationsOff": 2, "organizationsStoredOn": 10, "organizationsStoredOff": 2,
+    "variants": [],
     "evaluations": {
         "byName": 120, "lastByNameAt": "2026-11-23T09:59:00.000000Z",
         "withAll": 9, "lastWithAllAt": "2026-11-23T09:58:00.000000Z",
@@ -33,6 +39,7 @@ NORWAY = {
 EXAMPLE = {
     "name": names.FLAG, "organizationId": None, "organizationsOn": 5258, "organizationsOff": 12,
     "organizationsStoredOn": 5258, "organizationsStoredOff": 12, "offForEverybody": None, "organizationsUnset": 0,
+    "variants": [],
     "countedAt": "2026-11-23T09:00:00.000000Z",
     "holdOuts": "on for 99 %, off for 12 under 2 parents (Norway, Denmark)",
     "evaluations": NORWAY["evaluations"], "lastEvaluatedAt": NORWAY["lastEvaluatedAt"],
@@ -77,6 +84,15 @@ class StaleReasonSerializer(serializers.Serializer[StaleReason]):
     detail = serializers.CharField(source="words")
 
 
+class VariantShareSerializer(serializers.Serializer[VariantShare]):
+    """How many organizations have one variant."""
+
+    variant = serializers.CharField(
+        allow_null=True, help_text="The key of the variant, `custom` for all custom values. Null: there is no value."
+    )
+    organizations = serializers.IntegerField()
+
+
 class ShareSerializer(serializers.Serializer[Share]):
     """An organization with the figures of its subtree."""
 
@@ -88,6 +104,7 @@ class ShareSerializer(serializers.Serializer[Share]):
     organizationsOff = serializers.IntegerField(source="off", allow_null=True, help_text=TOO_MANY)
     organizationsStoredOn = serializers.IntegerField(source="stored_on", allow_null=True, help_text=STORED_ON)
     organizationsStoredOff = serializers.IntegerField(source="stored_off", allow_null=True, help_text=STORED_OFF)
+    variants = VariantShareSerializer(many=True, help_text=VARIANTS)
     evaluations = EvaluationsSerializer(source="usage", allow_null=True)
     lastEvaluatedAt = serializers.DateTimeField(source="usage.last", allow_null=True, default=None)
 
@@ -130,6 +147,7 @@ class AdoptionSerializer(serializers.Serializer[AdoptionPage]):
         default=None,
         help_text="The number of these organizations that have the flag's default.",
     )
+    variants = VariantShareSerializer(source="adoption.variants", many=True, allow_null=True, help_text=VARIANTS)
     countedAt = serializers.DateTimeField(
         source="adoption.counts.counted_at",
         allow_null=True,

@@ -10,7 +10,9 @@ from typing import Any
 
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
+from flags.evaluation.effective_value import EffectiveValue
 from flags.insights.usage_store import ALL_FLAGS, beginning_of, first_kept_day
+from flags.insights.variant_shares import NUMBER, Shares, VariantKeys, served_to_all, variant_shares
 from flags.reports.colours import BLUE, GREEN, GREY
 from flags.reports.figures import CellType, Chart, Column, Figures, KeyFigure, Row, Series, Table
 from flags.reports.period import Period
@@ -29,12 +31,13 @@ LAST_EVALUATED = """
 SELECT used.flag_id, max(used.last_evaluated_at) FROM flags_flaguse used {join} GROUP BY used.flag_id
 """
 STORED = """
-SELECT state.flag_id, count(*) FILTER (WHERE state.enabled), count(*)
-  FROM flags_flagstate state {join} WHERE state.enabled IS NOT NULL GROUP BY state.flag_id
+SELECT state.flag_id, {number}, count(*) FILTER (WHERE state.enabled), count(*)
+  FROM flags_flagstate state {join} WHERE state.enabled IS NOT NULL GROUP BY state.flag_id, {number}
 """
 ORGANIZATIONS = "SELECT count(*) FROM orgs_organization organization {join}"
 STATES = """
-SELECT organization.id, organization.key, organization.name, flag.key, state.enabled, source.key, state.updated_at
+SELECT organization.id, organization.key, organization.name, flag.key, state.enabled, source.key, state.updated_at,
+       state.variant
   FROM orgs_organization organization {join}
   JOIN flags_flagstate state ON state.organization_id = organization.id AND state.enabled IS NOT NULL
   JOIN flags_flag flag ON flag.id = state.flag_id AND flag.id = ANY(%(flags)s)
@@ -47,7 +50,10 @@ COUNT, SHARE, TIME = CellType.COUNT, CellType.SHARE, CellType.TIME
 
 @dataclass(frozen=True, slots=True)
 class FlagFigures:
-    """The figures of one flag. `evaluations` are those by its name; `on` and `off` are numbers of organizations."""
+    """The figures of one flag. `evaluations` are those by its name; `on` and `off` are numbers of organizations.
+
+    `variants` has the organizations with each variant; it is empty for a boolean flag.
+    """
 
     flag: Flag
     evaluations: int
@@ -56,6 +62,7 @@ class FlagFigures:
     off: int
     is_used: bool
     is_off_for_everybody: bool
+    variants: Shares
 
     @property
     def state(self) -> str:
@@ -74,8 +81,13 @@ class _Counts:
     in_period: Mapping[int, int]
     last_day_of_all: date | None
     last: Mapping[int, datetime]
-    stored: Mapping[int, tuple[int, int]]
+    stored: Mapping[int, Sequence[tuple[int, int, int]]]
+    """By flag: numbers of variants, each with the organizations that are on, and with all that have a value."""
     organizations: int
+
+    def stored_states(self, flag_id: int) -> int:
+        """Return the number of organizations for which somebody has set the flag."""
+        return sum(organizations for _, _, organizations in self.stored.get(flag_id, ()))
 
 
 def figures_of(scope: ReportScope, period: Period, *, details: bool) -> Figures:
@@ -83,11 +95,13 @@ def figures_of(scope: ReportScope, period: Period, *, details: bool) -> Figures:
     counts = _count(scope, period)
     flags = list(visible_flags(scope.caller).order_by("key"))
     off = off_for_everybody_among(flag.key for flag in flags)
-    rows = [_figures_of(flag, counts, is_off=flag.key in off) for flag in flags]
+    rows = [_figures_of(flag, counts, off.get(flag.key)) for flag in flags]
     rows.sort(key=lambda row: (-row.evaluations, row.flag.key))
     by_name, with_all = _by_day(counts, period, {flag.pk for flag in flags})
     tables = [_flag_table(rows), _day_table(period, by_name, with_all), _flag_day_table(period, counts, flags)]
     tables.append(_unused_table([row for row in rows if not row.is_used]))
+    if any(row.variants for row in rows):
+        tables.append(_variant_table(rows))
     if details:
         tables.append(_state_table(scope, counts, flags))
     return Figures(
@@ -102,7 +116,9 @@ def figures_of(scope: ReportScope, period: Period, *, details: bool) -> Figures:
 def _count(scope: ReportScope, period: Period) -> _Counts:
     days = scope.rows(EVALUATIONS.format(join=scope.join("used.organization_id")), first=period.first, last=period.last)
     last = scope.rows(LAST_EVALUATED.format(join=scope.join("used.organization_id")))
-    stored = scope.rows(STORED.format(join=scope.join("state.organization_id")))
+    stored: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for flag_id, *row in scope.rows(STORED.format(join=scope.join("state.organization_id"), number=NUMBER)):
+        stored[flag_id].append((row[0], row[1], row[2]))
     ((organizations,),) = scope.rows(ORGANIZATIONS.format(join=scope.join("organization.id")))
     in_period: dict[int, int] = defaultdict(int)
     for _, flag_id, count in days:
@@ -112,15 +128,24 @@ def _count(scope: ReportScope, period: Period) -> _Counts:
         in_period=in_period,
         last_day_of_all=max((day for day, flag_id, _ in days if flag_id == ALL_FLAGS), default=None),
         last=dict(last),
-        stored={flag_id: (on, count) for flag_id, on, count in stored},
+        stored=stored,
         organizations=organizations,
     )
 
 
-def _figures_of(flag: Flag, counts: _Counts, *, is_off: bool) -> FlagFigures:
+def _figures_of(flag: Flag, counts: _Counts, off: EffectiveValue | None) -> FlagFigures:
     """Return the figures of a flag. Evaluations of all flags before its creation do not count for it."""
-    stored_on, stored = counts.stored.get(flag.pk, (0, 0))
-    on = 0 if is_off else stored_on + (counts.organizations - stored if flag.enabled else 0)
+    numbers_on = {number: on for number, on, _ in counts.stored.get(flag.pk, ())}
+    unset = counts.organizations - counts.stored_states(flag.pk)
+    on = sum(numbers_on.values()) + (unset if flag.enabled else 0)
+    variants = variant_shares(
+        flag,
+        on=on,
+        off=counts.organizations - on,
+        numbers_on=numbers_on,
+        for_everybody=served_to_all(off),
+    )
+    on = 0 if off else on
     beginning = beginning_of(flag)
     with_all = counts.last.get(ALL_FLAGS)
     times = [counts.last.get(flag.pk), with_all if with_all and with_all >= beginning else None]
@@ -128,7 +153,7 @@ def _figures_of(flag: Flag, counts: _Counts, *, is_off: bool) -> FlagFigures:
     last_day = counts.last_day_of_all
     is_used = bool(evaluations) or (last_day is not None and last_day >= beginning.astimezone(UTC).date())
     last = max((time for time in times if time), default=None)
-    return FlagFigures(flag, evaluations, last, on, counts.organizations - on, is_used, is_off)
+    return FlagFigures(flag, evaluations, last, on, counts.organizations - on, is_used, off is not None, variants)
 
 
 def _by_day(counts: _Counts, period: Period, flag_ids: set[int]) -> tuple[list[int], list[int]]:
@@ -197,6 +222,24 @@ def _flag_table(rows: Sequence[FlagFigures]) -> Table:
     return Table("flags", "Flags", columns, cells, len(cells), note, "There are no flags.")
 
 
+def _variant_table(rows: Sequence[FlagFigures]) -> Table:
+    columns = [
+        Column("flag", "Flag", width=3),
+        Column("variant", "Variant", width=2),
+        Column("organizations", "Organizations", COUNT),
+        Column("share", "Share in %", SHARE),
+    ]
+    cells = [
+        (row.flag.key, share.word, share.organizations, _share(share.organizations, row.on + row.off))
+        for row in rows
+        for share in row.variants
+    ]
+    note = (
+        "Organizations by the variant of their stored value at the time of the report. Boolean flags have on and off."
+    )
+    return Table("variants", "Variants", columns, cells, len(cells), note)
+
+
 def _day_table(period: Period, by_name: Sequence[int], with_all: Sequence[int]) -> Table:
     columns = [
         Column("day", "Day (UTC)", CellType.DAY),
@@ -243,26 +286,28 @@ def _state_table(scope: ReportScope, counts: _Counts, flags: Sequence[Flag]) -> 
         Column("storedValue", "Value", width=0.6),
         Column("setOn", "Set on", width=1.5),
         Column("writtenAt", "Written", TIME, 1.5),
+        Column("variant", "Variant", width=1),
     ]
     ids = [flag.pk for flag in flags]
     parameters: dict[str, Any] = scope.parameters | {"flags": ids}
-    count = sum(counts.stored.get(flag_id, (0, 0))[1] for flag_id in ids)
+    count = sum(map(counts.stored_states, ids))
     statement = STATES.format(join=scope.join("organization.id"), in_scope=scope.condition("source"))
     note = "The stored values at the time of the report. Organizations without a flag state have the flag's default."
     return Table(
         "states",
         "Flag states",
         columns,
-        _states(statement, parameters),
+        _states(statement, parameters, {flag.key: VariantKeys(flag) for flag in flags}),
         count,
         note,
         "No flag was set on these organizations.",
     )
 
 
-def _states(statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
-    for *organization, flag, enabled, source, written_at in streamed(statement, parameters):
-        yield (*organization, flag, "on" if enabled else "off", source or "above", written_at)
+def _states(statement: str, parameters: Mapping[str, Any], variants: Mapping[str, VariantKeys]) -> Iterator[Row]:
+    for *organization, flag, enabled, source, written_at, number in streamed(statement, parameters):
+        variant = variants[flag].where(enabled=enabled, number=number)
+        yield (*organization, flag, "on" if enabled else "off", source or "above", written_at, variant)
 
 
 def _notes(period: Period) -> list[str]:

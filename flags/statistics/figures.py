@@ -18,6 +18,7 @@ from flags.insights import adoption_counts
 from flags.insights.models import FlagAdoption
 from flags.insights.staleness import StaleCause, with_staleness
 from flags.insights.usage_buffer import OTHER_ENVIRONMENTS
+from flags.insights.variant_shares import counted_variants
 from flags.schedules.models import FlagSchedule
 from orgs.tree.subtrees import level_of
 
@@ -27,6 +28,8 @@ MAX_NAMES = 20
 DAYS = 30
 """The period of the statistics that look back, except for evaluations."""
 EVALUATION_DAYS = 90
+NO_VALUE = "(no value)"
+"""Stands for organizations without a value; no key of a variant has such characters."""
 ENVIRONMENT_LABELS = {"": "no environment", OTHER_ENVIRONMENTS: "other environments"}
 Points = list[dict[str, Any]]
 
@@ -68,9 +71,25 @@ def adoption() -> Points:
         FlagAdoption.objects.filter(flag__archived=False).select_related("flag").order_by("-organizations_on", "flag")
     )
     return [
-        point(row.flag.key, row.organizations_on, off=row.organizations_off, neverSet=row.unset)
+        point(
+            row.flag.key,
+            row.organizations_on,
+            off=row.organizations_off,
+            neverSet=row.unset,
+            **({"variants": variants} if (variants := _by_variant(row)) else {}),
+        )
         for row in rows[:MAX_POINTS]
     ]
+
+
+def _by_variant(row: FlagAdoption) -> dict[str, int]:
+    """Return the organizations by the word for their variant, of variants that somebody has. Empty for a boolean flag.
+
+    As `organizations_on`, they follow the stored values.
+    """
+    shares = counted_variants(row.flag, row)
+    had = sorted((share for share in shares if share.organizations), key=lambda share: -share.organizations)
+    return {share.variant or NO_VALUE: share.organizations for share in had[:MAX_NAMES]}
 
 
 @_statistic(

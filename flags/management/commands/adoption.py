@@ -9,6 +9,7 @@ from rich.table import Column
 
 from flags.insights.adoption import Adoption, adoption_of, shares_below
 from flags.insights.serializers import AdoptionPage, AdoptionSerializer
+from flags.insights.share_bars import variant_words
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import row_id
 from flagsite.core.console.command import Answer, OperatorCommand
@@ -18,7 +19,10 @@ UNKNOWN = "too many to count here; read smaller subtrees"
 
 
 class Command(OperatorCommand):
-    help = "Show for how many organizations a flag is on: all, or those of one subtree, and those below each child."
+    help = (
+        "Show for how many organizations a flag is on, and with which variants: all, or those of one subtree, "
+        "and those below each child."
+    )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("flag", metavar="FLAG")
@@ -33,9 +37,12 @@ class Command(OperatorCommand):
         output: list[Any] = [f"{flag} {where}: {_counts(adoption.on, adoption.off)}."]
         output += _notes(adoption)
         output += [reason.words for reason in adoption.reasons]
-        table = terminal.table("Organization", Column("On", justify="right"), Column("Off", justify="right"))
+        columns = [Column("On", justify="right"), Column("Off", justify="right")]
+        columns += [Column("Variants", overflow="fold")] if any(share.variants for share in shares) else []
+        table = terminal.table("Organization", *columns)
         for share in shares:
-            table.add_row(*terminal.cells(share.organization.key, _number(share.on), _number(share.off)))
+            cells = [share.organization.key, _number(share.on), _number(share.off), variant_words(share.variants)]
+            table.add_row(*terminal.cells(*cells[: 1 + len(columns)]))
         output += [table] if shares else []
         if more:
             output.append(f"There are more. --after {shares[-1].organization.pk} shows them.")
@@ -46,6 +53,8 @@ def _notes(adoption: Adoption) -> list[str]:
     """Say why the flag is off for everybody, which organizations differ, and when the organizations were counted."""
     counts, off = adoption.counts, adoption.off_for_everybody
     notes = [f"{adoption.minority}."] if adoption.minority else []
+    if adoption.variants and not adoption.minority:  # else the minority tells the variants
+        notes.append(f"Variants: {variant_words(adoption.variants)}.")
     if off and counts:
         stored = f"{counts.organizations_on:,} on, {counts.organizations_off:,} off"
         notes.append(f"{off.detail} Stored values: {stored}.")
