@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,15 @@ from flags.definitions.editor import editor_of
 from flags.definitions.fields import FIELDS, values_of
 from flags.definitions.forms import FlagForm
 from flags.definitions.models import Flag
+from flags.definitions.trial_form import TryOutForm, errors_of, traced
 from flags.definitions.visible_flags import visible_flags
 from flags.evaluation import explain
-from flags.evaluation.admin_page import EvaluationForm
-from flags.evaluation.engine import Definition, EvaluationContext
+from flags.evaluation.engine import Definition, EvaluationContext, evaluate
 from flags.evaluation.explain import Checked
+from flags.evaluation.wants import missing
 from flags.segments.loader import load_segments
 from flagsite.core.db.snapshot import snapshot
 from flagsite.core.errors import FlagsiteError
-from orgs.access.caller import Caller
 from orgs.access.operator_admin import OperatorAdmin, require_caller
 
 if TYPE_CHECKING:
@@ -36,18 +36,6 @@ else:
 
 ABOUT_SAVING = {"reason", "based_on", "plan_hash", NON_FIELD_ERRORS}
 """The fields of the form that say nothing about the definition. Errors of no field are those of who was too late."""
-FORM_ID = "try-out-form"
-
-
-class TryOutForm(EvaluationForm):
-    """The context of a trial. Its inputs stand among those of the definition, and belong to a form of their own."""
-
-    at = None  # type: ignore[assignment] # what is not saved yet has no past
-
-    def __init__(self, caller: Caller, flag: Flag, data: Any) -> None:
-        super().__init__(caller, flag, data, prefix="try")
-        for field in self.fields.values():
-            field.widget.attrs["form"] = FORM_ID
 
 
 class EditorPages(Pages):
@@ -83,29 +71,22 @@ class EditorPages(Pages):
         if request.method != "POST":
             return HttpResponse(status=HTTPStatus.NO_CONTENT)
         form, trial = self.definition_form(request, flag), TryOutForm(caller, Flag(), request.POST)
-        errors = [*_errors_of(form, left_out=ABOUT_SAVING), *_errors_of(trial)]
+        errors = [*errors_of(form, left_out=ABOUT_SAVING), *errors_of(trial)]
         context: dict[str, Any] = {"errors": errors}
         if not errors:
             try:
                 with snapshot():
-                    checked = _check(flag_id, form, trial.cleaned_data)
-                context |= {"checked": checked, "number": _number_of_rule(checked)}
+                    context |= _tried(flag_id, form, trial.cleaned_data)
             except FlagsiteError as error:  # the rollout needs a targeting key, or the flag was deleted meanwhile
                 context["refusal"] = error.detail
         return TemplateResponse(request, "admin/flags/try_out_result.html", context)
 
 
-def _errors_of(form: Any, *, left_out: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Return what is wrong with a form: the labels of fields, each with a sentence."""
-    return [
-        (str(form.fields[name].label or form[name].label) if name in form.fields else "", " ".join(map(str, found)))
-        for name, found in form.errors.items()
-        if name not in left_out
-    ]
+def _tried(flag_id: int | None, form: FlagForm, trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page says of the definition of a form without errors in the context of the trial.
 
-
-def _check(flag_id: int | None, form: FlagForm, trial: Mapping[str, Any]) -> Checked:
-    """Evaluate the definition of a form without errors in the context of the trial. Raises FlagsiteError."""
+    Raises FlagsiteError.
+    """
     given = form.cleaned_data
     flag = Flag(key=given["key"], type=given["type"]) if flag_id is None else Flag.objects.get(pk=flag_id)
     known = loader.load_definitions()
@@ -114,7 +95,25 @@ def _check(flag_id: int | None, form: FlagForm, trial: Mapping[str, Any]) -> Che
     organization = trial["organization"]
     context = EvaluationContext(trial["user"] or None, trial["environment"] or None, trial["attributes"])
     organization_id = organization.pk if organization else None
-    return explain.check_in(known, key=flag.key, organization_id=organization_id, context=context)
+    checked = explain.check_in(known, key=flag.key, organization_id=organization_id, context=context)
+    traces = checked.rule_traces
+    return {
+        "checked": checked,
+        "number": _number_of_rule(checked),
+        "needed": [_needed(key, known, checked) for key in checked.definition.prerequisites],
+        **traced(traces),
+    }
+
+
+def _needed(key: str, known: Mapping[str, Definition], checked: Checked) -> tuple[str, str, str]:
+    """Return a prerequisite, what it serves in the trial, and how that was decided, with the bucket of a rollout."""
+    if key not in known:
+        return key, "", missing(key)
+    try:
+        decision = evaluate(known[key], checked.organization, checked.context, known)
+    except FlagsiteError as error:
+        return key, "", error.detail
+    return key, decision.variant or "no value", decision.steps[-1].detail
 
 
 def unsaved_definition(flag: Flag, values: Mapping[str, Any]) -> Definition:

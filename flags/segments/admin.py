@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from flags.definitions.admin_inputs import inputs_of
 from flags.definitions.who_may_define import may_define
 from flags.segments import service
+from flags.segments.editor_page import SegmentEditorPages
 from flags.segments.forms import DeletionForm, SegmentForm
 from flags.segments.models import Segment
 from flags.segments.plan_words import effect_in_words, fields_in_words
@@ -32,7 +33,7 @@ REVIEW = "_review"
 
 
 @admin.register(Segment)
-class SegmentAdmin(OperatorAdmin):
+class SegmentAdmin(SegmentEditorPages, OperatorAdmin):
     """The pages of segments. They belong to no organization, so a person with a scope does not see them."""
 
     add_role = change_role = Role.EDITOR
@@ -43,7 +44,8 @@ class SegmentAdmin(OperatorAdmin):
     search_fields = ("key", "description", "owner")
     ordering = ("key",)
     change_form_before_template = "admin/flags/segments/uses.html"
-    change_form_after_template = "admin/flags/segments/review_button.html"
+    change_form_after_template = "admin/flags/segments/below_segment.html"
+    change_form_outer_after_template = "admin/flags/try_out_form.html"
 
     @admin.display(description="description")
     def what(self, segment: Segment) -> Any:
@@ -98,6 +100,7 @@ class SegmentAdmin(OperatorAdmin):
         return [
             path("<int:segment_id>/review/", view(self.review_view), name="flags_segment_review"),
             path("<int:segment_id>/remove/", view(self.remove_view), name="flags_segment_remove"),
+            *self.editor_urls(),
             *super().get_urls(),
         ]
 
@@ -115,6 +118,8 @@ class SegmentAdmin(OperatorAdmin):
         if segment is not None:
             context["uses"] = uses_of(segment.key)
             context["may_delete"] = self.has_change_permission(request, segment)
+        if self.has_change_permission(request, segment) if segment else self.has_add_permission(request):
+            context |= self.editor_context(request, segment)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -137,8 +142,7 @@ class SegmentAdmin(OperatorAdmin):
         page = reverse("admin:flags_segment_change", args=[segment_id])
         if request.method != "POST":
             return HttpResponseRedirect(page)
-        fields = flatten_fieldsets(self.get_fieldsets(request, segment))
-        form = self.get_form(request, segment, change=True, fields=fields)(request.POST, instance=segment)
+        form = self.segment_form(request, segment)
         if REVIEW not in request.POST or not form.is_valid():
             return self.change_view(request, str(segment_id))  # which saves the form, or shows its errors
         plan = service.plan(key=segment.key, values=form.segment_values())
@@ -150,6 +154,13 @@ class SegmentAdmin(OperatorAdmin):
         return TemplateResponse(
             request, "admin/flags/segments/review.html", self.admin_site.each_context(request) | context
         )
+
+    def segment_form(self, request: HttpRequest, segment: Segment | None) -> SegmentForm:
+        """Return the form with what the person has sent, for this segment or for a new one."""
+        fields = flatten_fieldsets(self.get_fieldsets(request, segment))
+        made = self.get_form(request, segment, change=segment is not None, fields=fields)
+        form: SegmentForm = made(request.POST, instance=segment)
+        return form
 
     def remove_view(self, request: HttpRequest, segment_id: int) -> HttpResponse:
         """Ask for a reason, then delete the segment."""

@@ -13,7 +13,7 @@ from flags.errors import SegmentChangedMeanwhile
 from flags.segments.fields import FIELDS
 from flags.segments.models import Segment
 from flags.segments.uses import check_nesting
-from flagsite.core.admin.json_text import TypedJson
+from flagsite.core.admin.json_text import ReadableJson, TypedJson
 from flagsite.core.admin.reason_form import reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
 
@@ -41,6 +41,7 @@ class SegmentForm(forms.ModelForm):
     class Meta:
         model = Segment
         fields = "__all__"  # noqa: DJ007 - the fieldsets of the page name them
+        field_classes: ClassVar = {"rules": ReadableJson}
         widgets: ClassVar = {
             "description": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
             "rules": UnfoldAdminTextareaWidget(attrs={"rows": 8}),

@@ -36,9 +36,14 @@ class Segments:
             self._resolved[key] = None  # a circle ends here
             stored = self._stored.get(key)
             if stored is not None:
-                rules = tuple(SegmentRule(rule.id, self._clauses(rule.clauses)) for rule in stored.rules)
-                self._resolved[key] = replace(stored, rules=rules)
+                self._resolved[key] = self.resolved_segment(stored)
         return self._resolved[key]
+
+    def resolved_segment(self, segment: EvaluatedSegment) -> EvaluatedSegment:
+        """Return a segment, which need not be one of the stored ones, whose clauses have their segments."""
+        return replace(
+            segment, rules=tuple(SegmentRule(rule.id, self._clauses(rule.clauses)) for rule in segment.rules)
+        )
 
     def _clauses(self, clauses: Iterable[Clause]) -> tuple[Clause, ...]:
         return tuple(

@@ -95,13 +95,14 @@ def _trace(clause: Clause, attributes: Attributes, targeting_key: str, place: Tr
     source = place.attribute_sources.get(clause.own_name)
     why = clause.why_never or _words(clause, compared, source, matches=matches)
     said = clause.attribute, clause.op, list(clause.values), clause.negate, _shown(compared), matches, why
-    segments = [_trace_of_segment(each, attributes, targeting_key, place) for each in clause.segments]
+    segments = [trace_of_segment(each, attributes, targeting_key, place) for each in clause.segments]
     return ClauseTrace(*said, segments, source)
 
 
-def _trace_of_segment(
+def trace_of_segment(
     segment: EvaluatedSegment, attributes: Attributes, targeting_key: str, place: TracedPlace
 ) -> SegmentTrace:
+    """Return whether somebody is in a segment, and why. The other arguments are those of a clause."""
     for listed, name, is_in in ((segment.included, "included", True), (segment.excluded, "excluded", False)):
         if targeting_key in listed:
             return SegmentTrace(segment.key, is_in, f"The targeting key is one of the {name} keys.", [])

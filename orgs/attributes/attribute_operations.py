@@ -18,6 +18,13 @@ from orgs.tree.models import Organization
 from orgs.tree.paths import path_keys_of
 from orgs.tree.subtrees import Stretch
 
+MOST_READ = 100_000
+"""The number of attributes of organizations that are read to find the names in use."""
+NAMES_IN_USE = """
+SELECT DISTINCT name FROM (SELECT name FROM orgs_organizationattribute ORDER BY id DESC LIMIT %(read)s) AS latest
+ ORDER BY name LIMIT %(most)s
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class InheritedAttribute:
@@ -76,6 +83,16 @@ INSERT INTO orgs_organizationattribute (organization_id, name, value)
 SELECT %(organization)s, name, value FROM unnest(%(names)s::text[], %(values)s::jsonb[]) AS new (name, value)
     ON CONFLICT (organization_id, name) DO UPDATE SET value = EXCLUDED.value
 """
+
+
+def names_in_use(most: int) -> list[str]:
+    """Return the names of the attributes that organizations have, `most` at most, in the order of the alphabet.
+
+    Only the latest MOST_READ attributes are read, so that the time does not grow with the number of organizations.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(NAMES_IN_USE, {"read": MOST_READ, "most": most})
+        return [name for (name,) in cursor.fetchall()]
 
 
 def change(

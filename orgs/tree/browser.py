@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ MAX_ON_PAGE = 24
 """The maximum number of children on the page of their parent, before a person asks for more."""
 MAX_COUNTED = 10_000
 """The maximum number of children that a page counts."""
+MAX_TOPS = 20
+"""The maximum number of organizations for a step of a path that a person has typed, before its last step."""
+STEPS = re.compile("[›>]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,42 @@ def children_context(caller: Caller, organization: Organization) -> dict[str, An
 def search(caller: Caller, term: str, *, limit: int = MAX_SHOWN) -> list[tuple[Organization, str]]:
     """Return up to `limit` organizations whose name or key contains the term, each with its path as text.
 
-    The organizations that the term names by key or id (`orgs.tree.references`) come first.
+    The organizations that the term names by key or id (`orgs.tree.references`) come first. If there are none at all,
+    the term may be a path, such as "Acme › Oslo" or "Acme > Oslo".
     """
     rows: QuerySet[Organization] = visible_organizations(caller)
     named = is_named_by(term)
     organizations = list(rows.filter(named).order_by("pk"))
-    others = rows.filter(Q(name__icontains=term) | Q(key__icontains=term)).exclude(named)
+    others = rows.filter(_contains(term)).exclude(named)
     organizations += others.order_by("pk")[: max(0, limit - len(organizations))]
-    return with_paths(caller, organizations)
+    return with_paths(caller, organizations or _on_path(rows, term, limit))
+
+
+def _contains(term: str) -> Q:
+    return Q(name__icontains=term) | Q(key__icontains=term)
+
+
+def _on_path(rows: QuerySet[Organization], term: str, limit: int) -> list[Organization]:
+    """Return organizations whose path has the steps of a term in their order, the last step at the end.
+
+    A step is a part of a name or key, and steps may be left out. If very many organizations match one step, only the
+    first MAX_TOPS of them count.
+    """
+    *above, last = [step.strip() for step in STEPS.split(term)]
+    if not above:
+        return []
+    for step in filter(None, above):
+        rows = rows.filter(_below(list(rows.filter(_contains(step)).order_by("level", "pk")[:MAX_TOPS])))
+    found = rows.filter(_contains(last)) if last else rows
+    return list(found.order_by("level", "pk")[:limit])
+
+
+def _below(tops: Sequence[Organization]) -> Q:
+    """Return the condition for organizations below one of these; none if there are none of these."""
+    condition = Q(pk__in=[])
+    for top in tops:
+        condition |= Q(tree_id=top.tree_id, lft__gt=top.lft, lft__lte=top.rght)
+    return condition
 
 
 def first_visible(caller: Caller) -> Sequence[Organization]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from conftest import Cast
 from flags.definitions import service
 from flags.definitions.editor import editor_of
 from flags.definitions.models import Flag
+from flags.segments import service as segments
 from orgs.attributes.models import OrganizationAttribute
 from orgs.tests.people import shown, signed_in
 
@@ -99,10 +101,13 @@ def test_who_cannot_change_the_definition_tries_nothing_out() -> None:
     assert "definition-editor" not in page
 
 
-def test_the_editor_offers_attributes_of_other_rules_and_operators_in_words() -> None:
+def test_the_editor_offers_attributes_of_rules_and_organizations_and_operators_in_words(cast: Cast) -> None:
     service.create(key="f", by="user:olga", values={"targeting_rules": [PROS]})
+    segments.create(key="beta", by="user:olga", values={"rules": [{"clauses": [{"attribute": "age", "op": "exists"}]}]})
+    OrganizationAttribute.objects.create(organization=cast.oslo, name="seats", value=3)
     offered = editor_of(None)
-    assert offered["attributes"] == ["plan", "targetingKey"]
+    words = [("age", ""), ("org.seats", "of the organization"), ("plan", ""), ("targetingKey", "the user")]
+    assert offered["attributes"] == words
     takes = {each["name"]: (each["words"], each["takes"]) for each in offered["operators"]}
     assert takes["in"] == ("is", "anything")
     assert takes["gte"] == ("≥", "numbers")
@@ -112,3 +117,35 @@ def test_the_editor_offers_attributes_of_other_rules_and_operators_in_words() ->
     assert takes["level"] == ("the organization is on level", "numbers")
     are_words = {"matches", "before", "after", "contains"}
     assert all(words != name for name, (words, _) in takes.items() if name not in are_words)
+
+
+def test_the_editor_knows_the_paths_of_organizations_in_rules(cast: Cast) -> None:
+    below = rule({"op": "inSubtree", "values": ["oslo", "gone"]})
+    flag = service.create(key="f", by="user:olga", values={"targeting_rules": [below]})
+    assert editor_of(flag)["paths"] == {"oslo": "Acme › North › Oslo"}
+
+
+def test_a_trial_says_in_words_which_clauses_decided(operator: Client) -> None:
+    rules = [rule({"attribute": "plan", "op": "in", "values": ["pro", "team"]})]
+    flag = service.create(key="f", by="user:olga", values={})
+    said = tried(operator, flag, rules, **{"try-attributes": '{"plan": "pro"}'})
+    assert 'plan is "pro" or "team": yes, it is "pro".' in said
+    said = tried(operator, flag, rules, **{"try-attributes": '{"plan": "free"}'})
+    assert 'pros does not match. plan is "pro" or "team": no, it is "free".' in said
+    assert 'plan is "pro" or "team": no, it is missing.' in tried(operator, flag, rules)
+
+
+def test_a_trial_marks_the_clauses_that_match(operator: Client) -> None:
+    clauses = [{"attribute": "plan", "op": "exists"}, {"attribute": "age", "op": "gte", "values": [18]}]
+    form = FORM | {"targeting_rules": json.dumps([PROS | {"clauses": clauses}]), "try-attributes": '{"plan": 1}'}
+    page = shown(operator.post(f"{LIST}try-unsaved/", form))
+    assert 'data-number="0" data-outcomes="[[true, false]]"' in page
+
+
+def test_a_trial_shows_the_buckets_of_prerequisites(operator: Client) -> None:
+    needed = {"enabled": True, "rollout_percentage": Decimal(50)}
+    first = service.create(key="first", by="user:olga", values=needed)
+    service.create(key="f", by="user:olga", values={"prerequisites": ["first"]})
+    values = {"prerequisites": str(first.pk), "try-user": "ann", "enabled": "on"}
+    said = tried(operator, Flag.objects.get(key="f"), [], **values)
+    assert re.search(r"Prerequisite first: (on|off)\. .*bucket \d+", said)

@@ -50,6 +50,31 @@ def test_two_organizations_of_one_name_are_told_apart_by_their_paths(cast: Cast)
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["Acme › North › Oslo", "acme>oslo", "nor › os"])
+def test_a_path_finds_what_it_leads_to(cast: Cast, path: str) -> None:
+    tree_operations.create(name="Oslo", key="rival-oslo", parent_id=cast.rival.pk)
+    client = signed_in("admin")
+    assert offered(client, path) == [("oslo", "Acme › North › Oslo (oslo)")]
+    assert offered(client, "North › Rival › Oslo") == []
+
+
+def test_a_path_that_ends_with_its_mark_offers_what_is_below(cast: Cast) -> None:
+    assert [key for key, _ in offered(signed_in("admin"), "Acme › North ›")] == ["oslo", "bergen"]
+
+
+def test_a_path_leads_a_bound_person_to_the_own_subtree_only(cast: Cast) -> None:
+    tree_operations.create(name="Oslo", key="rival-oslo", parent_id=cast.rival.pk)
+    client = signed_in("admin", bound_to=cast.north)
+    assert offered(client, "North › Oslo") == [("oslo", "North › Oslo (oslo)")]
+    assert offered(client, "Acme › Oslo") == []
+    assert offered(client, "Rival › Oslo") == []
+
+
+def test_a_name_with_the_mark_of_a_path_is_found_as_it_is(cast: Cast) -> None:
+    tree_operations.create(name="A > B", key="odd", parent_id=cast.rival.pk)
+    assert offered(signed_in("admin"), "A > B") == [("odd", "Rival › A &gt; B (odd)")]
+
+
 def test_the_path_of_the_chosen_organization_is_shown(cast: Cast) -> None:
     client = signed_in("admin")
     assert "Acme › North › Oslo</" not in shown(client.get(PICKER, {"field": "f", "f": "nothing"}))

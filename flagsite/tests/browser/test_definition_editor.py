@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
@@ -97,6 +97,76 @@ def test_rules_are_built_and_ordered_with_the_keyboard(site: Installation, sign_
     save(page)
     clause = {"attribute": "country", "op": "in", "values": ["DE", "1", "12", True, 1.0]}
     assert stored(site, "typed-in")["rules"] == [ADULTS | {"clauses": [*ADULTS["clauses"], clause]}, PROS]
+
+
+def swipe(page: Page, start: Locator, end: Locator) -> None:
+    """Move a finger from the middle of one element to that of another."""
+    start.scroll_into_view_if_needed()
+    finger = page.context.new_cdp_session(page)
+    places = [start.bounding_box(), end.bounding_box()]
+    (x, y), (to_x, to_y) = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in places if box]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for share in (0.25, 0.5, 0.75, 1):
+        point = {"x": x + (to_x - x) * share, "y": y + (to_y - y) * share}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_a_finger_drags_a_rule_to_another_place(site: Installation, sign_in: SignIn) -> None:
+    last = ADULTS | {"id": "last"}
+    site.manage("define_flag", "dragged", f"rules={json.dumps([PROS, ADULTS, last])}")
+    page = sign_in("olga", phone=True)
+    open_editor(page, "dragged")
+    heads = [page.get_by_role("region", name=f"Rule {number}").locator(".fs-handle") for number in (1, 2)]
+    swipe(page, heads[1], heads[0])
+    expect(page.get_by_role("status").filter(has_text="The rule adults is now number 1 of 3.")).to_be_attached()
+    save(page)
+    assert stored(site, "dragged")["rules"] == [ADULTS, PROS, last]
+
+
+def test_organizations_segments_and_attributes_are_completed_while_a_person_types(
+    site: Installation, sign_in: SignIn, picture: Callable[..., None]
+) -> None:
+    root = site.plant_tree(2, 2)
+    site.sql("UPDATE orgs_organization SET name = 'Oslo', key = 'oslo-' || id WHERE id IN (3, 6)")
+    site.sql("UPDATE orgs_organization SET name = 'مكتب أوسلو' WHERE id = 7")
+    site.manage("define_segment", "testers", "description=Who tries new things.")
+    site.manage("set_attributes", f"id:{root}", '{"seats": 3}')
+    site.manage("define_flag", "completed", f"rules={json.dumps([PROS])}")
+    page = sign_in("olga")
+    open_editor(page, "completed")
+    rule = page.get_by_role("region", name="Rule 1")
+    attribute = rule.get_by_role("combobox", name="Attribute")
+    attribute.fill("sea")
+    expect(page.get_by_role("option", name="org.seats of the organization")).to_be_visible()
+    attribute.press("ArrowDown")
+    attribute.press("Enter")
+    expect(attribute).to_have_value("org.seats")
+    rule.get_by_label("Operator").select_option("the organization is at or below")
+    values = rule.get_by_role("combobox", name="Values")
+    values.fill("oslo")
+    offer = page.get_by_role("option").filter(has_text="oslo-6")
+    expect(offer).to_contain_text("› Oslo")
+    values.press("ArrowUp")  # the last one
+    expect(values).to_have_attribute("aria-activedescendant", str(offer.get_attribute("id")))
+    assert serious(page) == []
+    picture(page, "organizations-completed", whole=False)
+    values.press("Escape")
+    expect(offer).to_be_hidden()
+    path = f"{site.sql('SELECT name FROM orgs_organization WHERE parent_id IS NULL ORDER BY id LIMIT 1')[0][0]} › oslo"
+    values.fill(path)
+    page.get_by_role("option").filter(has_text="oslo-3").click()
+    expect(rule.locator(".fs-chips > li").filter(has_text="oslo-3")).to_contain_text("› Oslo")
+    expect(values).to_be_focused()
+    rule.get_by_role("button", name="Remove the value pro").click()
+    rule.get_by_role("button", name="Add a clause to rule 1").click()
+    second = rule.get_by_role("group", name="Clause 2 of rule 1")
+    second.get_by_label("Operator").select_option("the user is in the segment")
+    second.get_by_role("combobox", name="Values").press("ArrowDown")
+    page.get_by_role("option", name="testers Who tries new things.").click()
+    save(page)
+    clauses = [{"op": "inSubtree", "values": ["oslo-3"]}, {"op": "inSegment", "values": ["testers"]}]
+    assert stored(site, "completed")["rules"] == [PROS | {"clauses": clauses}]
 
 
 def test_without_scripts_the_json_is_the_form(site: Installation, sign_in: SignIn) -> None:
