@@ -31,6 +31,7 @@ from bench import (
     notifications,
     other_queues,
     overview_pages,
+    peer_reads,
     propagation,
     reads,
     reads_beside_writers,
@@ -124,6 +125,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "in_process": in_process.in_process,
     "ruled_in_process": in_process.ruled_in_process,
     "typed_reads": typed_values.typed_reads,
+    "peer_reads": peer_reads.peer_reads,
     "variant_flip": typed_values.variant_flip,
 }
 

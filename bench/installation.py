@@ -215,11 +215,14 @@ class Installation:
 
     def run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a program of `.venv` in a session of its own. It ends with the installation."""
-        with (self.folder / f"{program}.log").open("ab") as log:
+        return self.launch([str(Path(sys.executable).parent / program), *arguments], log_name=program)
+
+    def launch(self, command: list[str], *, log_name: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start any program in a session of its own. It ends with the installation."""
+        with (self.folder / f"{log_name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(Path(sys.executable).parent / program), *arguments],
-                cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                command, cwd=ROOT, env=self.environment | environment, stdout=log, stderr=log, start_new_session=True
+            )
         self.processes.append(process)
         self._leaders.append(orphaned_processes.SessionLeader.now(process.pid))
         orphaned_processes.record_sessions(self.folder, self._leaders)

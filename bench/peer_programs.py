@@ -38,7 +38,7 @@ PEERS = (
 
 def run(installation: Installation, peer: Peer, *arguments: object) -> Any:
     """Return what the program of the peer prints as JSON."""
-    url = _own_database(installation, peer.program) if peer.redis is None else _own_redis(installation, peer.redis)
+    url = own_database(installation, peer.program) if peer.redis is None else _own_redis(installation, peer.redis)
     command = [peers_python(installation), ROOT / "bench" / f"{peer.program}.py", url, *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     with (installation.folder / f"{peer.program}.log").open("ab") as log:
@@ -49,7 +49,7 @@ def run(installation: Installation, peer: Peer, *arguments: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _own_database(installation: Installation, name: str) -> str:
+def own_database(installation: Installation, name: str) -> str:
     """Return the URL of an empty database on the server of the installation."""
     installation.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     installation.sql(f"CREATE DATABASE {name}")

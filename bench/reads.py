@@ -101,8 +101,7 @@ class _Case:
         self.kind = kind
         self.requests = list(_requests(installation, organizations, kind.path, known=kind.status == 304))
         self.installation = installation
-        with socket.create_connection(("127.0.0.1", installation.port)) as connection:
-            answer = send(connection, self.requests[0])
+        answer = send_once(installation.port, self.requests[0])
         self.ours: list[Measured] = []
         self.bare: list[Measured] = []
         self._servers = [
@@ -222,12 +221,18 @@ class Measured:
     cpu: float
 
 
-def measured_run(installation: Installation, port: int, requests: list[bytes]) -> Measured:
-    """Send the requests from a thread that never interrupts a server, as if the client were on another machine."""
-    before = _cpu(installation)
+def measured_run(
+    installation: Installation, port: int, requests: list[bytes], *, of: list[psutil.Process] | None = None
+) -> Measured:
+    """Send the requests from a thread that never interrupts a server, as if the client were on another machine.
+
+    Without `of`, all programs of the installation and its databases count; else only these programs.
+    """
+    servers = answering(installation) if of is None else of
+    before = _cpu(servers)
     with ThreadPoolExecutor(1, initializer=client.yield_to_other_threads) as pool:
         run = pool.submit(client.run, port, iter(requests), connections=CONNECTIONS).result()
-    return Measured(run, (_cpu(installation) - before) / len(run.milliseconds) * 1000)
+    return Measured(run, (_cpu(servers) - before) / len(run.milliseconds) * 1000)
 
 
 def better_quarter(measured: list[Measured]) -> tuple[float, float]:
@@ -242,11 +247,19 @@ def better_quarter(measured: list[Measured]) -> tuple[float, float]:
     )
 
 
-def _cpu(installation: Installation) -> float:
-    """The CPU seconds of web, PostgreSQL and the Redis-protocol server until now."""
+def answering(installation: Installation) -> list[psutil.Process]:
+    """The programs of the installation, PostgreSQL and the Redis-protocol server."""
+    return [psutil.Process(process.pid) for process in installation.processes] + databases(installation)
+
+
+def databases(installation: Installation) -> list[psutil.Process]:
+    """PostgreSQL and the Redis-protocol server."""
+    return [*installation.postgres.processes(), *installation.valkey.processes()]
+
+
+def _cpu(servers: list[psutil.Process]) -> float:
+    """The CPU seconds of these processes and all their children until now, also of children that have ended."""
     total = 0.0
-    servers = [psutil.Process(process.pid) for process in installation.processes]
-    servers += installation.postgres.processes() + installation.valkey.processes()
     processes: set[psutil.Process] = set()
     for server in servers:
         with suppress(psutil.NoSuchProcess):
@@ -254,7 +267,7 @@ def _cpu(installation: Installation) -> float:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            total += times.user + times.system
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
@@ -297,6 +310,12 @@ def one_connection_for_each_process(installation: Installation) -> list[socket.s
         if kept is not connection:
             connection.close()
     return list(connections.values())
+
+
+def send_once(port: int, request: bytes) -> bytes:
+    """Send a request on a connection of its own and return the answer."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        return send(connection, request)
 
 
 def send(connection: socket.socket, request: bytes) -> bytes:

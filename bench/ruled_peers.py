@@ -100,9 +100,11 @@ def flagd() -> tuple[Evaluate, Prepare]:
     file.write_text(json.dumps({"flags": flags}))
     api.set_provider_and_wait(FlagdProvider(resolver_type=ResolverType.FILE, offline_flag_source_path=str(file)))
     client, names = api.get_client(), list(flags)
-    return lambda flag, context: client.get_boolean_value(
-        names[flag], default_value=False, evaluation_context=context
-    ), EvaluationContext
+
+    def evaluate(flag: int, context: Any) -> bool:
+        return client.get_boolean_value(names[flag], default_value=False, evaluation_context=context)
+
+    return evaluate, EvaluationContext
 
 
 def checked_microseconds(evaluate: Evaluate, prepare: Prepare) -> float:
