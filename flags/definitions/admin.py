@@ -45,7 +45,7 @@ from orgs.access.operator_admin import OperatorAdmin, require_caller
 
 RECORD = ["archived", "version", "created_by", "created_at", "updated_by", "updated_at"]
 """Fields that the page shows and nobody can edit."""
-OF_JSON = ("environments", "targeting_rules", "variants", "value_schema", "prerequisite_wants")
+OF_JSON = ("environments", "targeting_rules", "variants", "default_rollout", "value_schema", "prerequisite_wants")
 """The fields that the page shows in words to who cannot change them."""
 RARE = {AdminSection.VALUES, AdminSection.TARGETING, AdminSection.BUCKETS}
 """The sections of the form that most flags do not need."""
@@ -95,6 +95,11 @@ class FlagAdmin(
     def variants_in_words(self, flag: Flag) -> str:
         """The variants for who cannot change them, for the same reason."""
         return flag_words.variants_in_words(flag)
+
+    @admin.display(description="default rollout")
+    def default_rollout_in_words(self, flag: Flag) -> str:
+        """The default rollout for who cannot change it, for the same reason."""
+        return flag_words.default_rollout_in_words(flag)
 
     @admin.display(description="schema")
     def value_schema_in_words(self, flag: Flag) -> str:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from flags.definitions import loader, prerequisites
+from flags.definitions.default_rollout_plan import Moved, moved
 from flags.definitions.fields import FIELDS, as_json
 from flags.definitions.models import Flag
 from flags.evaluation.effective_value import off_for_everybody
@@ -168,6 +169,9 @@ def _differing(
             fraction, is_expected = 1.0, True
         if _has_other_values(before, after, group, shares, stopped):
             fraction, is_expected = 1.0, False
+        by_default = _by_default_rollout(before, after, group, shares)
+        if by_default.fraction > fraction:
+            fraction, is_expected = by_default
         if for_some and not group.locked and fraction < 1 and min(shares) < 1:  # for users there, if there are any
             fraction, is_expected = 1.0, True
         differing += count * fraction
@@ -179,12 +183,30 @@ def _has_other_values(
     before: Mapping[str, Any], after: Mapping[str, Any], group: Group, shares: Sequence[float], stopped: Sequence[bool]
 ) -> bool:
     """Return whether organizations of a group get another value where the flag is on, or where it is off."""
-    on = [_value_in(values, group.variant, values["default_variant"]) for values in (before, after)]
+    both = (before, after)
+    is_split = _is_split(before, group) or _is_split(after, group)
+    on = ["", ""] if is_split else [_value_in(values, group.variant, values["default_variant"]) for values in both]
     off = [
         "" if is_stopped else _value_in(values, BY_ENABLED, values["off_variant"])
-        for values, is_stopped in zip((before, after), stopped, strict=True)
+        for values, is_stopped in zip(both, stopped, strict=True)
     ]
     return (on[0] != on[1] and max(shares) > 0) or (off[0] != off[1] and min(shares) < 1)
+
+
+def _is_split(values: Mapping[str, Any], group: Group) -> bool:
+    """Return whether the default rollout chooses the variant in organizations of a group."""
+    is_chosen = is_custom(group.variant) or any(each["number"] == group.variant for each in values["variants"])
+    return values["default_rollout"] is not None and not group.locked and not is_chosen
+
+
+def _by_default_rollout(
+    before: Mapping[str, Any], after: Mapping[str, Any], group: Group, shares: Sequence[float]
+) -> Moved:
+    """Return the fraction of a group in which the default rollout gives some another value."""
+    if not (_is_split(before, group) or _is_split(after, group)):
+        return Moved(0.0, is_expected=False)
+    fraction, is_expected = moved(before, after)
+    return Moved(fraction * max(shares) if is_expected else float(max(shares) > 0), is_expected)
 
 
 def _value_in(values: Mapping[str, Any], number: int, key: str) -> str:
@@ -196,9 +218,16 @@ def _value_in(values: Mapping[str, Any], number: int, key: str) -> str:
     return canonical_json(chosen["value"]) if chosen else ""
 
 
-def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any]:
-    """Return the whitelist and the targeting rules, which decide for some users before the organization's value."""
-    return (frozenset(), []) if stopped else (frozenset(values["whitelist"]), values["targeting_rules"])
+def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any, Any]:
+    """Return the whitelist with its default rollout, and the targeting rules.
+
+    They decide for some users before the organization's value.
+    """
+    if stopped:
+        return frozenset(), [], None
+    whitelist, rollout = frozenset(values["whitelist"]), values["default_rollout"]
+    by_rollout = (rollout, values["salt"], values["hash_version"]) if whitelist and rollout else None
+    return whitelist, values["targeting_rules"], by_rollout
 
 
 def _share(values: Mapping[str, Any], group: Group) -> float:

@@ -38,6 +38,11 @@ def unchanged(value: Any) -> Any:
     return value
 
 
+def null_if_empty(text: str) -> str | None:
+    """Return null for an empty text."""
+    return text or None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
     """One definition field: its names, its validator, and how each part of Flagsite uses it.

@@ -15,8 +15,9 @@ from typing import Any
 from rest_framework import serializers
 
 from flags.definitions import rules
-from flags.definitions.field_spec import AdminSection, BoundAccess, FieldSpec
+from flags.definitions.field_spec import AdminSection, BoundAccess, FieldSpec, null_if_empty
 from flags.definitions.json_fields import (
+    DefaultRollout,
     DistinctTexts,
     Environments,
     Percentage,
@@ -34,28 +35,20 @@ from flags.evaluation.hashes import HASHES
 from flags.evaluation.reasons import Unit
 from flags.evaluation.rollout import threshold
 from flags.evaluation.wants import Entry, entries_of, keys_of, normalized_entries, wants_of
-from flags.targeting.checks import normalized_rules
+from flags.targeting.checks import normalized_default_rollout, normalized_rules
+from flags.targeting.rule_rollouts import default_rollout_of
 from flags.targeting.rules import rules_of
 from flags.targeting.rules_schema import EXAMPLE_OF_RULES
 from flags.values.checks import canonical_json
 from flags.values.json_schema import check_schema
 from flags.values.stored_json import restored
 from flags.values.types import TYPES, FlagType
+from flags.values.variant_numbers import without_numbers
 from flags.values.variants import variants_of
 from flagsite.core import example_names as names
 from flagsite.core.api.input import Text
 
 HIDDEN_FROM_BOUND = "Null if your access key is bound to an organization."
-
-
-def without_numbers(variants: Any) -> list[dict[str, Any]]:
-    """Return the variants of a definition as JSON has them. Their numbers stay inside."""
-    return [{"key": each["key"], "value": each["value"]} for each in variants]
-
-
-def null_if_empty(text: str) -> str | None:
-    """Return null for an empty text."""
-    return text or None
 
 
 _SPECS = (
@@ -242,6 +235,21 @@ _SPECS = (
         is_schedulable=True,
         section=AdminSection.VALUES,
         evaluated_as="default_variant",
+    ),
+    FieldSpec(
+        name="default_rollout",
+        wire_name="defaultRollout",
+        input=partial(DefaultRollout, allow_null=True, help_text="Weights of variants in place of `defaultVariant`."),
+        output=partial(DefaultRollout, allow_null=True, help_text=HIDDEN_FROM_BOUND),
+        example=None,
+        rule=rules.default_rollout,
+        is_kept_by_put=True,
+        is_schedulable=True,
+        normalized=normalized_default_rollout,
+        bound_access=BoundAccess.NULL,  # with a salt of its own, anybody can compute who gets which variant
+        section=AdminSection.VALUES,
+        evaluated_as="default_rollout",
+        to_evaluation=default_rollout_of,
     ),
     FieldSpec(
         name="off_variant",

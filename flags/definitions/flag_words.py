@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from flags.definitions.models import Flag
-from flags.targeting.words import rule_in_words
+from flags.targeting.words import rule_in_words, share_in_words
 
 UNITS = {
     Flag.Unit.TARGETING_KEY: "targeting keys",
@@ -48,6 +48,11 @@ def variant_lines(flag: Flag) -> list[tuple[str, str, str]]:
     if flag.default_variant == flag.off_variant:
         served = {flag.default_variant: "default, off"}
     return [(each["key"], value_in_words(each["value"]), served.get(each["key"], "")) for each in flag.variants]
+
+
+def default_rollout_in_words(flag: Flag) -> str:
+    """Return the default rollout of a flag, such as "blue for 70 %, red for 30 % of users". Empty if it has none."""
+    return "" if flag.default_rollout is None else share_in_words(flag.default_rollout)
 
 
 def schema_in_words(flag: Flag) -> str:

@@ -14,12 +14,13 @@ from django.db import models
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from flags.definitions import prerequisites, service, typed_definitions
-from flags.definitions.fields import FIELDS, without_numbers
+from flags.definitions.fields import FIELDS
 from flags.definitions.models import Flag
 from flags.definitions.refusals import existing_flag
 from flags.errors import FlagChangedMeanwhile, InvalidDefinition
 from flags.evaluation.wants import entries_from_lines, lines_of, stored_wants
 from flags.values.checks import checked_list
+from flags.values.variant_numbers import without_numbers
 from flagsite.core.admin.json_text import ReadableJson, TypedJson, line_of_element
 from flagsite.core.admin.reason_form import Irreversible, reason_field, reason_line
 from flagsite.core.errors import FlagsiteError
@@ -30,6 +31,7 @@ VARIANTS_HELP = 'Its values, each with a key: [{"key": "blue", "value": "#00f"}]
 NOT_JSON_OF = {
     "variants": 'This is not JSON. Write [{"key": "blue", "value": "#00f"}], or [] for a boolean flag.',
     "targeting_rules": "This is not JSON. Write a list of rules, or [] for none.",
+    "default_rollout": 'This is not JSON. Write {"rollout": {"blue": 70, "red": 30}}, or nothing for none.',
     "value_schema": "This is not JSON. Write a JSON Schema, or nothing for none.",
 }
 """What to write instead, by field."""

@@ -14,8 +14,8 @@ from rest_framework import serializers
 from flags.definitions import rules
 from flags.definitions.models import FLAG_KEY, FLAG_KEY_PATTERN
 from flags.evaluation.wants import LONGEST_VARIANT, MOST_PREREQUISITES, OFF, ON, Entry, checked_entries, keys_of
-from flags.targeting.checks import checked_rules
-from flags.targeting.rules_schema import RULES_SCHEMA
+from flags.targeting.checks import checked_default_rollout, checked_rules
+from flags.targeting.rules_schema import ROLLOUT_SCHEMA, RULES_SCHEMA
 from flags.values.checks import MEMBERS, VARIANT_KEY_PATTERN, checked_list
 from flags.values.json_schema import check_schema
 from flags.values.variants import MOST_VARIANTS
@@ -85,6 +85,17 @@ class TargetingRules(serializers.Field[list[dict[str, Any]], Any, list[dict[str,
         return checked_rules(data)
 
     def to_representation(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return value
+
+
+@extend_schema_field(ROLLOUT_SCHEMA)
+class DefaultRollout(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A rollout by weight, as JSON has it."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        return checked_default_rollout(data)
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
         return value
 
 

@@ -117,6 +117,11 @@ class Flag(models.Model):
         blank=True,
         help_text="The key of the variant that is served where it is on and nothing else decides.",
     )
+    default_rollout = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='Parts get different variants in place of the default variant: {"rollout": {"blue": 70, "red": 30}}.',
+    )
     off_variant = models.CharField(
         max_length=255,
         default="",

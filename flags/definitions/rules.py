@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from flags.evaluation.hashes import HASHES
-from flags.targeting.checks import checked_rules
+from flags.targeting.checks import checked_default_rollout, checked_rules
 from flags.values.checks import check_variant_key, checked_list
 
 MAX_DESCRIPTION_LENGTH = 10_000
@@ -76,6 +76,12 @@ def environments(value: Any) -> None:
 def targeting_rules(value: Any) -> None:
     """Check for a list of targeting rules."""
     checked_rules(value)
+
+
+def default_rollout(value: Any) -> None:
+    """Check for a rollout by weight, or None."""
+    if value is not None:
+        checked_default_rollout(value)
 
 
 def variants(value: Any) -> None:

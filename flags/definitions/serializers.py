@@ -30,6 +30,7 @@ TYPED_EXAMPLE = {
     "enabled": True,
     "variants": [{"key": "blue", "value": "#00f"}, {"key": "red", "value": "#f00"}],
     "defaultVariant": "blue",
+    "defaultRollout": {"rollout": {"blue": 70, "red": 30}, "by": "targetingKey"},
     "offVariant": None,
     "schema": {"pattern": "^#[0-9a-f]{3}$"},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -14,14 +14,16 @@ from flags.definitions.models import Flag
 from flags.errors import FlagTypeImmutable, InvalidDefinition
 from flags.states.models import CustomValue, FlagSetting
 from flags.targeting.rules import served_keys
-from flags.targeting.weighted_rules import settled_rules
+from flags.targeting.weighted_rules import settled_rollout, settled_rules
 from flags.values.checks import OFF, ON, checked_variants, keys_of, unknown_variant
 from flags.values.json_schema import check_values
 from flags.values.types import FlagType
 from flags.values.variant_numbers import MOST_NUMBERS, numbered
 from flags.values.variants import FIRST_CUSTOM_VALUE
 
-DEPENDENT = frozenset({"type", "variants", "default_variant", "off_variant", "value_schema", "targeting_rules"})
+DEPENDENT = frozenset(
+    {"type", "variants", "default_variant", "default_rollout", "off_variant", "value_schema", "targeting_rules"}
+)
 """The fields on which these rules depend."""
 IMPLIED = {"default_variant": ON, "off_variant": OFF}
 """What a boolean flag always serves, so that its definition keeps nothing."""
@@ -45,6 +47,8 @@ def settled(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
     if _is_list_of_objects(kept.get("targeting_rules")):
         is_boolean = flag.type == FlagType.BOOLEAN
         kept["targeting_rules"] = settled_rules(kept["targeting_rules"], flag.targeting_rules, is_boolean=is_boolean)
+    if _is_rollout(kept.get("default_rollout")):
+        kept["default_rollout"] = settled_rollout(kept["default_rollout"], flag.default_rollout)
     if "variants" in kept:
         try:
             rules.variants(kept["variants"])
@@ -59,6 +63,15 @@ def settled(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _is_rollout(value: Any) -> bool:
+    """Whether a value is a default rollout that no validator refuses."""
+    try:
+        rules.default_rollout(value)
+    except ValidationError:
+        return False
+    return value is not None
 
 
 def settled_new(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,16 +105,27 @@ def faults(flag: Flag) -> Iterator[tuple[str, str]]:
             yield name, f"A boolean flag has the variant {implied!r} here, which cannot be changed. Leave it out."
         elif key and key not in keys:
             yield name, unknown_variant(key, keys)
-    for number, rule in enumerate(flag.targeting_rules, 1):
-        for key in served_keys(rule):
-            if key not in keys:
-                yield "targeting_rules", f"Rule {number}: {unknown_variant(key, keys)}"
+    yield from _unknown_shares(flag, keys)
     if flag.value_schema is not None and flag.type == FlagType.BOOLEAN:
         yield "value_schema", "A boolean flag takes no schema."
     try:
         check_values(flag.value_schema, _values_of(flag))
     except ValidationError as error:
         yield "value_schema", " ".join(error.messages)
+
+
+def _unknown_shares(flag: Flag, keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Say which targeting rule, or whether the default rollout, serves a variant that the flag does not have."""
+    for number, rule in enumerate(flag.targeting_rules, 1):
+        for key in served_keys(rule):
+            if key not in keys:
+                yield "targeting_rules", f"Rule {number}: {unknown_variant(key, keys)}"
+    if flag.default_rollout is not None and flag.type == FlagType.BOOLEAN:
+        yield "default_rollout", "A boolean flag takes none: `rolloutPercentage` says for how many it is on."
+    elif flag.default_rollout is not None:
+        for key in flag.default_rollout["rollout"]:
+            if key not in keys:
+                yield "default_rollout", unknown_variant(key, keys)
 
 
 def _values_of(flag: Flag) -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,7 @@ WORDS = {
     "rule": "the targeting rule {ruleId!r}",
     "schedule": "the scheduled change {scheduleId}",
     "defaultVariant": "the default variant",
+    "defaultRollout": "the default rollout",
     "offVariant": "the off variant",
     "prerequisite": "the flag {neededBy!r}, which needs it",
     "job": "the job {jobId}, which is under way",
@@ -53,6 +54,9 @@ def _places(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for place, key in (("defaultVariant", flag.default_variant), ("offVariant", flag.off_variant)):
         if key in removed:
             yield {"place": place, "variant": key}
+    for key in sorted(served_keys({"serve": flag.default_rollout})):
+        if key in removed:
+            yield {"place": "defaultRollout", "variant": key}
     yield from _in_rules(flag.targeting_rules, removed, place="rule")
     by_number = {number: key for key, number in removed.items()}
     settings = FlagSetting.objects.filter(flag=flag, variant__in=by_number).order_by("organization_id")
@@ -80,6 +84,7 @@ def _asked_for(wanted: Mapping[str, Any]) -> Iterator[str]:
     for name in ("variant", "defaultVariant", "offVariant"):
         if isinstance(wanted.get(name), str):
             yield wanted[name]
+    yield from served_keys({"serve": wanted.get("defaultRollout")})
     for rule in wanted.get("rules") or ():
         yield from served_keys(rule)
 

@@ -50,6 +50,7 @@ RULES = {
     Rule.ORGANIZATION: "What is the organization's stored value?",
     Rule.DEFAULT: "What is the flag's default?",
     Rule.ROLLOUT: "Is the user inside the rollout?",
+    Rule.DEFAULT_ROLLOUT: "Which variant does the default rollout choose?",
 }
 """The question that each rule asks, for people."""
 

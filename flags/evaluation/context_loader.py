@@ -94,9 +94,14 @@ def load_attributes(ids: Sequence[int], names: Collection[str]) -> tuple[dict[st
 
 
 def organization_attributes_read(definitions: Iterable[Definition]) -> frozenset[str]:
-    """The attributes of organizations that targeting rules read; an archived or killed flag asks none of its rules."""
-    in_use = (one for one in definitions if one.targeting_rules and not (one.archived or one.killed))
-    return frozenset(name for one in in_use for rule in one.targeting_rules for name in rule.reads_of_organization)
+    """The attributes of organizations that targeting rules and default rollouts read.
+
+    An archived or killed flag asks none of them.
+    """
+    in_use = [one for one in definitions if not (one.archived or one.killed)]
+    by_rules = {name for one in in_use for rule in one.targeting_rules for name in rule.reads_of_organization}
+    by_default = {one.default_rollout.own_name for one in in_use if one.default_rollout is not None}
+    return frozenset((by_rules | by_default) - {""})
 
 
 def with_attributes(organization: OrganizationContext, names: Collection[str]) -> OrganizationContext:

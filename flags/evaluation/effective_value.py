@@ -6,15 +6,17 @@ Reads of flags return it. It follows the rules of `flags.evaluation.engine`; a p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.default_rollout import share_of
 from flags.evaluation.engine import Decision, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.reasons import REASONS, Reason, Rule
 from flags.evaluation.rollout import BUCKETS
 from flags.evaluation.wants import IS_ON, Wants, missing, unmet
+from flags.targeting.attributes import TARGETING_KEY
 from flags.values.served import OFF, Served, served
-from flags.values.variants import BY_ENABLED
 
 BEFORE_PREREQUISITES = frozenset({Rule.ARCHIVED, Rule.KILLED})
 AFTER_THE_WHITELIST = frozenset({Rule.TARGETING, Rule.ORGANIZATION, Rule.DEFAULT, Rule.ROLLOUT})
@@ -37,6 +39,10 @@ class EffectiveValue:
     has_targeting_rules: bool = False
     serves: Served = OFF
     """The variant and the value."""
+    is_split: bool = False
+    """Whether the default rollout has chosen the variant, by the organization."""
+    shares: frozenset[str] = frozenset()
+    """The variants that the default rollout may choose for users without attributes."""
 
     @property
     def variant(self) -> str:
@@ -48,6 +54,8 @@ class EffectiveValue:
         """The reason of a resolution, as OpenFeature names it."""
         if self.serves.value is None:
             return Reason.DEFAULT if self.enabled else Reason.DISABLED
+        if self.is_split:
+            return Reason.SPLIT
         return Reason.DEFAULT if self.rule is Rule.DEFAULT and self.has_targeting_rules else REASONS[self.rule]
 
 
@@ -88,7 +96,11 @@ class EffectiveValues:
         serves = own.serves if enabled else served(definition, enabled=False)
         if own.depends_on_user:
             percentage = own.rollout_percentage if enabled else None
-            return replace(own, enabled=enabled, rollout_percentage=percentage, serves=serves)
+            shares = own.shares if enabled else frozenset()
+            is_split = own.is_split and enabled
+            return replace(
+                own, enabled=enabled, rollout_percentage=percentage, serves=serves, is_split=is_split, shares=shares
+            )
         want = definition.wants.get(unsure[0], IS_ON).words
         detail = f"It depends on the user whether the prerequisite {unsure[0]!r} is {want}."
         return EffectiveValue(enabled, Rule.PREREQUISITE, detail, depends_on_user=True, serves=serves)
@@ -114,22 +126,29 @@ class EffectiveValues:
         value = EffectiveValue(
             decision.enabled,
             decision.rule,
-            decision.steps[-1].detail,
-            serves=decision.served,
+            _detail_of(decision),
+            depends_on_user=decision.is_left_to_rollout and _splits_users(definition),
             has_targeting_rules=bool(definition.targeting_rules),
+            serves=decision.served,
+            is_split=decision.reason is Reason.SPLIT,
+            shares=_shares_of_users(definition) if decision.is_left_to_rollout else frozenset(),
         )
         is_locked = decision.state is not None and decision.state.locked
         if value.rule not in AFTER_THE_WHITELIST or is_locked:
             return value
         is_as_whitelisted = value.enabled and value.serves == self._where_on(definition)
         by_whitelist = bool(definition.whitelist) and not is_as_whitelisted
-        return replace(value, depends_on_user=by_whitelist or self._is_by_user(definition, decision))
+        by_user = value.depends_on_user or by_whitelist or self._is_by_user(definition, decision)
+        return replace(value, depends_on_user=by_user)
 
     def _where_on(self, definition: Definition) -> Served:
         """What the flag serves where neither a targeting rule nor off decides, as for a whitelisted user."""
         state = self._organization.states.get(definition.id)
-        number, custom = (BY_ENABLED, None) if state is None else (state.variant, state.custom)
-        return served(definition, enabled=True, number=number, custom=custom)
+        choice = {} if state is None else {"number": state.variant, "custom": state.custom}
+        default, is_locked = "", state is not None and state.locked
+        with suppress(UnknownHashVersion):
+            default = share_of(definition, {}, "", self._organization, is_locked=is_locked, **choice).variant
+        return served(definition, enabled=True, default=default, **choice)
 
     def _is_by_user(self, definition: Definition, decision: Decision) -> bool:
         """Whether a targeting rule before the one that decided can match some users of the organization."""
@@ -184,6 +203,27 @@ def _off_because(why: str, definition: Definition) -> EffectiveValue:
 def _may_be_met(wants: Wants, key: str, needed: EffectiveValue) -> bool:
     """Whether a prerequisite that depends on the user is what is wanted, for the user of an effective value.
 
-    A rollout has users inside and outside.
+    A rollout has users inside and outside, and a default rollout has users with each of its variants.
     """
-    return needed.rollout_percentage is not None or not unmet(wants, key, needed)
+    if needed.rollout_percentage is not None or wants.get(key, IS_ON).variant in needed.shares:
+        return True
+    return not unmet(wants, key, needed)
+
+
+def _detail_of(decision: Decision) -> str:
+    """Return the sentences of the rule that decided and of the default rollout."""
+    told = (step.detail for step in decision.steps if step.rule in (decision.rule, Rule.DEFAULT_ROLLOUT))
+    return " ".join(told)
+
+
+def _splits_users(definition: Definition) -> bool:
+    """Whether the default rollout tells users of one organization from each other."""
+    return definition.default_rollout is not None and not definition.default_rollout.is_of_place
+
+
+def _shares_of_users(definition: Definition) -> frozenset[str]:
+    """Return the variants that the default rollout shares out among targeting keys."""
+    rollout = definition.default_rollout
+    if rollout is None or rollout.by != TARGETING_KEY:
+        return frozenset()
+    return frozenset(variant for variant, _ in rollout.ranges)

@@ -6,7 +6,7 @@ override decides. 4. The flag is on for a whitelisted targeting key. 5. The firs
 7. The rollout decides. Neither the whitelist, nor targeting rules, nor the rollout count where the value is locked.
 
 What the flag serves follows (`flags.values.served`): off is the off variant. On is the variant of the targeting rule
-that decided, else the variant of the organization's flag state, else the default variant.
+that decided, else that of the organization's flag state, else that of the default rollout, else the default variant.
 
 A rollout cannot be decided without its unit, or if its hash version is unknown here. If the rollout of a prerequisite
 cannot be decided, the flag is off nevertheless where another prerequisite or a later rule turns it off.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.default_rollout import NO_SHARE, share_of
 from flags.evaluation.reasons import (
     REASONS,
     STOPPED,
@@ -75,22 +76,26 @@ class Definition:
     default_variant: str = ""
     off_variant: str = ""
     """Keys of variants. Empty for a boolean flag, and where there is no value for off."""
+    default_rollout: RuleRollout | None = None
 
-    def reason_of(self, rule: Rule, *, enabled: bool, has_value: bool = True) -> Reason:
+    def reason_of(self, rule: Rule, *, enabled: bool, has_value: bool = True, is_split: bool = False) -> Reason:
         """Return the reason of a resolution by a rule.
 
-        Without a value, it is DISABLED where the flag is off, and DEFAULT where it is on. The default is static unless
-        targeting rules were asked before. https://openfeature.dev/specification/types#resolution-reason says what the
-        reasons mean.
+        Without a value, it is DISABLED where the flag is off, and DEFAULT where it is on. It is SPLIT where the default
+        rollout has chosen the variant (`is_split`). The default is static unless targeting rules were asked before.
+        https://openfeature.dev/specification/types#resolution-reason says what the reasons mean.
         """
         if not has_value:
             return Reason.DEFAULT if enabled else Reason.DISABLED
+        if is_split:
+            return Reason.SPLIT
         return Reason.DEFAULT if rule is Rule.DEFAULT and self.targeting_rules else REASONS[rule]
 
     @property
     def asks_for_path(self) -> bool:
         """Whether the value depends on the organizations above: on their keys, or on attributes that come from them."""
-        return self.unit == Unit.ANCESTOR or any(rule.asks_for_path for rule in self.targeting_rules)
+        by_default = self.default_rollout is not None and self.default_rollout.asks_for_path
+        return self.unit == Unit.ANCESTOR or by_default or any(rule.asks_for_path for rule in self.targeting_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,8 @@ class Decision:
     reason: Reason
     """The reason of a resolution, as OpenFeature names it."""
     served: Served
+    is_left_to_rollout: bool = False
+    """Whether the default rollout counts: for this user, or for others who have its unit."""
 
     @property
     def variant(self) -> str:
@@ -176,7 +183,7 @@ class Decision:
     @property
     def rule_id(self) -> str:
         """The id of the targeting rule that decided; empty if another rule decided."""
-        return self.steps[-1].rule_id
+        return next((step.rule_id for step in self.steps if step.rule_id), "")
 
 
 def evaluate(
@@ -206,6 +213,11 @@ class _Input:
     decided: dict[str, Decision | FlagsiteError]
     """Decisions on prerequisites by key, or why there is none, so that each prerequisite is evaluated only once."""
 
+    @property
+    def asked(self) -> tuple[Attributes, str, OrganizationContext]:
+        """For whom it is asked: attributes, targeting key and organization, as targeting rules take them."""
+        return self.context.attributes, self.context.targeting_key or "", self.organization
+
 
 def _decide(given: _Input) -> Decision:
     steps: list[Step] = []
@@ -233,12 +245,16 @@ def _decision(given: _Input, steps: list[Step], outcome: Outcome) -> Decision:
     enabled, state = bool(outcome.enabled), organization.states.get(definition.id)
     own = None if rule is Rule.TARGETING else state
     number, custom = (BY_ENABLED, None) if own is None else (own.variant, own.custom)
-    stopped = rule in STOPPED
-    found = served(definition, enabled=enabled, is_stopped=stopped, number=number, key=outcome.variant, custom=custom)
+    choice: dict[str, Any] = {"number": number, "key": outcome.variant, "custom": custom}
+    share = share_of(definition, *given.asked, is_locked=_is_locked(given), **choice) if enabled else NO_SHARE
+    if share.detail:
+        steps.append(Step(Rule.DEFAULT_ROLLOUT, enabled, share.detail))
+    found = served(definition, enabled=enabled, is_stopped=rule in STOPPED, default=share.variant, **choice)
     if definition.type != FlagType.BOOLEAN:
         steps[-1] = replace(steps[-1], detail=f"{steps[-1].detail} {sentence_on(found)}")
-    reason = definition.reason_of(rule, enabled=enabled, has_value=found.value is not None)
-    return Decision(enabled, rule, tuple(steps), state, reason, found)
+    is_split = bool(share.variant) and found.variant == share.variant
+    reason = definition.reason_of(rule, enabled=enabled, has_value=found.value is not None, is_split=is_split)
+    return Decision(enabled, rule, tuple(steps), state, reason, found, share.counts)
 
 
 def _archived(given: _Input) -> RuleResult:
@@ -308,15 +324,14 @@ def _targeting(given: _Input) -> RuleResult:
         return None, "The flag has no targeting rules."
     if _is_locked(given):
         return None, "The value is locked for the organization, so targeting rules do not count."
-    context = given.context.attributes, given.context.targeting_key or "", given.organization
     for rule in rules:
-        if not rule.matches(*context):
+        if not rule.matches(*given.asked):
             continue
         if rule.rollout is None and definition.type != FlagType.BOOLEAN:
             return True, f"The targeting rule {rule.id!r} matches.", rule.id, rule.variant
         if rule.rollout is None:
             return rule.enabled, f"The targeting rule {rule.id!r} turns the flag {word(bool(rule.enabled))}.", rule.id
-        unit = rule.rollout.unit(*context)
+        unit = rule.rollout.unit(*given.asked)
         if unit:
             return _by_rollout(definition, rule.id, rule.rollout, unit)
     return None, f"None of the targeting rules matches ({len(rules)})."

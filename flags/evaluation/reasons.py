@@ -30,6 +30,8 @@ class Rule(StrEnum):
     ORGANIZATION = "organization"
     DEFAULT = "default"
     ROLLOUT = "rollout"
+    DEFAULT_ROLLOUT = "defaultRollout"
+    """It never decides on or off: it chooses the variant of a flag that is on."""
 
 
 class Reason(StrEnum):
@@ -53,6 +55,7 @@ REASONS = {
     Rule.ORGANIZATION: Reason.TARGETING_MATCH,
     Rule.DEFAULT: Reason.STATIC,
     Rule.ROLLOUT: Reason.SPLIT,
+    Rule.DEFAULT_ROLLOUT: Reason.SPLIT,
 }
 
 

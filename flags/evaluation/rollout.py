@@ -48,6 +48,14 @@ def bucketing(salt: str, flag_key: str, version: int = HASH_VERSION) -> Bucketin
     return Bucketing(formula.bound(salt), formula.prefix(salt, flag_key), formula)
 
 
+def salt_of_default_rollout(salt: str) -> str:
+    """Return the salt with which the default rollout of a flag counts, from that of the flag.
+
+    It is another one, so that the variants are shared out evenly among those who are inside the flag's percentage.
+    """
+    return f"{salt}/variants"
+
+
 def hash_version(version: int) -> HashVersion:
     """Return the formula of a hash version. Raises UnknownHashVersion."""
     formula = HASHES.get(version)

@@ -8,15 +8,16 @@ What users decide becomes targeting in JSON Logic. A flag that cannot be said ex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flags.definitions.loader import load_definitions
 from flags.evaluation.context_loader import load_context, organization_attributes_read
+from flags.evaluation.default_rollout import leaves_choice
 from flags.evaluation.effective_value import EffectiveValues
 from flags.evaluation.engine import UNDECIDED, Definition, EvaluationContext, OrganizationContext, evaluate
 from flags.evaluation.reasons import Unit
-from flags.evaluation.rollout import BUCKETS
+from flags.evaluation.rollout import BUCKETS, salt_of_default_rollout
 from flags.moving import json_logic
 from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.json_logic import Logic
@@ -31,6 +32,8 @@ NO_VARIANT = "targeting-key-missing"
 """No variant of any flag. flagd answers with an error for it, as Flagsite does without a targeting key."""
 PAIR, TEXT = 10, 11
 """The versions of the hash that flagd has today (`flags.evaluation.hashes`)."""
+INSIDE, OUTSIDE = "inside", "outside"
+"""What `fractional` says of a user where the flag's percentage has shares inside."""
 NO_ROLLOUT = RuleRollout(0)
 """In place of the rollout of a targeting rule, for that of the flag."""
 NamedRange = tuple[str | None, int]
@@ -135,7 +138,7 @@ class _FlagdFlag:
                 raise NoEqual(Issue.PREREQUISITE, detail)
         chain: list[Any] = []
         if self.definition.whitelist:
-            chain += [json_logic.one_of(sorted(self.definition.whitelist)), self._own(enabled=True)]
+            chain += [json_logic.one_of(sorted(self.definition.whitelist)), self._on()]
         for rule in self.definition.targeting_rules:
             condition = self._condition(rule)
             if condition is not False:
@@ -182,27 +185,55 @@ class _FlagdFlag:
         """Return what the organization's value and the rollout of the flag say."""
         definition, organization = self.definition, self.place.organization
         state = organization.states.get(definition.id)
-        on, off = self._own(enabled=True), self._own(enabled=False)
+        on, off = self._on(), self._own(enabled=False)
         if not (definition.enabled if state is None else state.enabled) or definition.threshold == 0:
             return off
         if definition.threshold == BUCKETS:
             return on
-        ranges = [(on, definition.threshold), (off, BUCKETS)]
+        ranges: list[tuple[Any, int]] = [(on, definition.threshold), (off, BUCKETS)]
         if definition.unit == Unit.TARGETING_KEY:
-            share = self._fractional(ranges, NO_ROLLOUT)
+            share = self._fractional(ranges, NO_ROLLOUT) if isinstance(on, str | None) else self._nested(on, off)
             return {"if": [json_logic.has_user(), share, NO_VARIANT]}
         level = definition.level if definition.unit == Unit.ANCESTOR else None
         by = ANCESTOR if definition.unit == Unit.ANCESTOR else ORGANIZATION
         unit = RuleRollout(0, by, level).unit({}, "", organization)
         return self._by_organization(unit, ranges, NO_ROLLOUT)
 
+    def _nested(self, on: Result, off: Result) -> Result:
+        """Return the share of the flag's percentage, inside which the default rollout has shares of its own."""
+        threshold = self.definition.threshold
+        side = self._fractional([(INSIDE, threshold), (OUTSIDE, BUCKETS)], NO_ROLLOUT)
+        return {"if": [{"===": [side, INSIDE]}, on, off]}
+
     def _own(self, *, enabled: bool) -> str | None:
         """Return the variant of the organization for on or off."""
-        state = self.place.organization.states.get(self.definition.id)
-        own = {} if state is None else {"number": state.variant, "custom": state.custom}
-        return self._named(served(self.definition, enabled=enabled, **own))
+        return self._named(served(self.definition, enabled=enabled, **self._choice))
 
-    def _by_organization(self, unit: str, ranges: Sequence[NamedRange], rollout: RuleRollout) -> str | None:
+    @property
+    def _choice(self) -> dict[str, Any]:
+        """What the organization has chosen, as `served` takes it."""
+        state = self.place.organization.states.get(self.definition.id)
+        return {} if state is None else {"number": state.variant, "custom": state.custom}
+
+    def _on(self) -> Result:
+        """Return what is served where the flag is on and no targeting rule decides."""
+        definition, organization = self.definition, self.place.organization
+        state, rollout = organization.states.get(definition.id), definition.default_rollout
+        is_locked = state is not None and state.locked
+        default = self._own(enabled=True)
+        if rollout is None or is_locked or not leaves_choice(definition, **self._choice):
+            return default
+        if rollout.reads:
+            raise NoEqual(Issue.UNIT, f"The default rollout counts the attribute {rollout.by!r}.")
+        if rollout.salt is None:
+            rollout = replace(rollout, salt=salt_of_default_rollout(definition.salt))
+        ranges = [(self._named(served(definition, enabled=True, default=key)), end) for key, end in rollout.ranges]
+        if rollout.by == TARGETING_KEY:
+            return {"if": [json_logic.has_user(), self._fractional(ranges, rollout), default]}
+        unit = rollout.unit({}, "", organization)
+        return self._by_organization(unit, ranges, rollout) if unit else default
+
+    def _by_organization(self, unit: str, ranges: Sequence[tuple[Result, int]], rollout: RuleRollout) -> Result:
         definition = self.definition
         try:
             formula = rollout.bucketing(definition.salt, definition.key, definition.hash_version)

@@ -23,7 +23,7 @@ from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
 from flags.evaluation.wants import keys_of
 from flags.moving import flag_file
 from flags.moving.segments_of_file import SegmentEntry, WrittenSegment, delete_others, write_segments
-from flags.targeting.weighted_rules import with_explicit_ranges
+from flags.targeting.weighted_rules import rollout_with_explicit_ranges, with_explicit_ranges
 from flagsite.core.errors import FlagsiteError
 
 Values = Mapping[str, Any]
@@ -149,10 +149,13 @@ def _whole(entry: Entry, mode: Mode) -> Values:
 
 
 def _kept_buckets(values: Values) -> Values:
-    """Return the values of a file with the buckets that its rules have there, and not the nearest to those of now."""
-    if "targeting_rules" not in values:
-        return values
-    return {**values, "targeting_rules": with_explicit_ranges(values["targeting_rules"])}
+    """Return the values of a file with the buckets that rollouts have there, and not the nearest to those of now."""
+    kept = dict(values)
+    if "targeting_rules" in values:
+        kept["targeting_rules"] = with_explicit_ranges(values["targeting_rules"])
+    if values.get("default_rollout") is not None:
+        kept["default_rollout"] = rollout_with_explicit_ranges(values["default_rollout"])
+    return kept
 
 
 def _ending(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entry]:

@@ -213,8 +213,8 @@ class NewSchedule(WriteInput):
     apply = WantedFields(
         source="wanted", required=False,
         help_text='The new value: {"enabled": true} or false. For a definition any of enabled, killed, archived, '
-        "rolloutPercentage, rules, defaultVariant, offVariant, environments, userWhitelist. For an organization, "
-        "`below` and `reach` say how, and "
+        "rolloutPercentage, rules, defaultVariant, defaultRollout, offVariant, environments, userWhitelist. For an "
+        "organization, `below` and `reach` say how, and "
         '{"reset": true} resets the flag to the inherited value. With onAt and offAt only `below` and `reach`.',
     )  # fmt: skip
     scheduledAt = DateTimeText(source="at", required=False, help_text="The time, with an offset or in the timeZone.")

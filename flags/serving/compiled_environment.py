@@ -147,9 +147,15 @@ def _fill_prerequisites(flags: Mapping[str, CompiledFlag]) -> None:
 
 
 def _compiled_bytes(definition: Definition) -> int:
-    """About what a flag's rules take for one value, with the longest value of a variant in two resolutions."""
-    lengths = (len(as_json(each.value, FlagType.OBJECT)) for each in definition.variants)
-    return COMPILED_BYTES + 2 * max(lengths, default=0)
+    """About what a flag's rules take for one value, with the longest value of a variant in two resolutions.
+
+    With a default rollout, there is a resolution more for each of its variants.
+    """
+    lengths = {each.key: len(as_json(each.value, FlagType.OBJECT)) for each in definition.variants}
+    rollout = definition.default_rollout
+    shares = set() if rollout is None else {variant for variant, _ in rollout.ranges}
+    of_shares = sum(COMPILED_BYTES // 2 + lengths.get(variant, 0) for variant in shares)
+    return COMPILED_BYTES + 2 * max(lengths.values(), default=0) + of_shares
 
 
 def _missing_flag(key: str) -> CompiledFlag:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from flags.errors import TargetingKeyMissing, UnknownHashVersion
+from flags.evaluation.default_rollout import bucketing_of, leaves_choice
 from flags.evaluation.engine import Definition
 from flags.evaluation.reasons import STOPPED, Rule, Unit
 from flags.evaluation.rollout import BUCKETS, bucketing
@@ -17,6 +19,7 @@ from flags.serving.compiled_rules import (
     CompiledRule,
     CompiledRules,
     CompiledWeights,
+    DefaultRolloutRules,
     FixedRules,
     OrganizationRolloutRules,
     PrerequisiteRules,
@@ -28,9 +31,10 @@ from flags.serving.compiled_rules import (
     is_met,
 )
 from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates, variant_of
-from flags.serving.resolution import FailedResolution, Resolution
+from flags.serving.resolution import FailedResolution, Resolution, SplitResolution
+from flags.targeting.rule_rollouts import RuleRollout
 from flags.targeting.rules import TargetingRule
-from flags.values.served import served
+from flags.values.served import Served, served
 from flags.values.types import FlagType
 from flags.values.variants import BY_ENABLED, is_custom
 
@@ -50,6 +54,34 @@ class Own(NamedTuple):
 
 NO_VALUE = Own(None, BY_ENABLED, None)
 
+
+class Split(NamedTuple):
+    """The default rollout of a flag: its variants, and the arguments of `DefaultRolloutRules`.
+
+    If the hash version is unknown, there are no variants but the error.
+    """
+
+    variants: Sequence[str]
+    unknown: FailedResolution | None
+    arguments: tuple[RuleRollout, Callable[[bytes], int], bytes, Sequence[int], Sequence[int]]
+
+    @classmethod
+    def of(cls, definition: Definition) -> Split | None:
+        """Return the default rollout of a flag, if it has one."""
+        rollout = definition.default_rollout
+        if rollout is None or definition.type == FlagType.BOOLEAN:
+            return None
+        try:
+            counted = bucketing_of(definition, rollout)
+        except UnknownHashVersion as error:
+            failed = FailedResolution(definition.key, UnknownHashVersion, str(error))
+            return cls((), failed, (rollout, lambda _: 0, b"", (), (0,)))
+        places: dict[str, int] = {}
+        at = [places.setdefault(variant, len(places)) for variant, _ in rollout.ranges]
+        limits = [counted.limit(end) for _, end in rollout.ranges]
+        return cls(list(places), None, (rollout, counted.hash, counted.prefix, limits, at))
+
+
 NO_FLAG = 0
 """The id in place of a flag that does not exist."""
 
@@ -63,7 +95,7 @@ class CompiledFlag:
     """
 
     __slots__ = (
-        "_is_forced_on", "_most", "_resolutions", "_rules", "_targeting",
+        "_is_forced_on", "_most", "_resolutions", "_rules", "_split", "_targeting",
         "all_prerequisites", "definition", "fixed", "missing",
     )  # fmt: skip
 
@@ -80,6 +112,7 @@ class CompiledFlag:
         self.missing = FailedResolution(definition.key, TargetingKeyMissing, why)
         self._resolutions: dict[tuple[Rule, bool, int], Resolution] = {}
         self._is_forced_on = False
+        self._split = Split.of(definition)
         self.fixed = self._fixed(environment)
         self.all_prerequisites: list[CompiledFlag] = []
         self._rules: dict[PackedRow | None, CompiledRules] = {}
@@ -150,7 +183,7 @@ class CompiledFlag:
             if len(self._rules) >= self._most:
                 self._rules.clear()
             number = BY_ENABLED if row is None else variant_of(row)
-            found = self._compile(Own(row, number, states.custom.get(number)))
+            found = self._compile_with_default_rollout(Own(row, number, states.custom.get(number)))
             if not is_custom(number):  # a custom value may be long, and few organizations have the same
                 self._rules[row] = found
         return found
@@ -167,6 +200,14 @@ class CompiledFlag:
             self._is_forced_on = True
             return None
         return None if forced is None else FixedRules(self._resolution(Rule.ENVIRONMENT, enabled=forced))
+
+    def _compile_with_default_rollout(self, own: Own) -> CompiledRules:
+        others = self._compile(own)
+        if self._split is None or own.is_locked:
+            return others
+        if isinstance(others, FixedRules) and not isinstance(others.resolution, SplitResolution):
+            return others
+        return DefaultRolloutRules(others, *self._split.arguments)
 
     def _compile(self, own: Own) -> CompiledRules:
         if self._is_forced_on:
@@ -212,7 +253,8 @@ class CompiledFlag:
 
     def _by_targeting_rule(self, rule: TargetingRule, *, enabled: bool, key: str = "") -> Resolution:
         serves = served(self.definition, enabled=enabled, key=key or rule.variant)
-        return Resolution.by_rule(self.definition, Rule.TARGETING, serves, enabled=enabled, rule_id=rule.id)
+        is_left = enabled and leaves_choice(self.definition, key=key or rule.variant)
+        return self._resolved(Rule.TARGETING, serves, enabled=enabled, rule_id=rule.id, is_left=is_left)
 
     def _compile_others(self, own: Own) -> CompiledRules:
         """The rules for everybody who is not on the whitelist."""
@@ -256,7 +298,29 @@ class CompiledFlag:
         if found is None:
             is_stopped = rule in STOPPED
             serves = served(self.definition, enabled=enabled, is_stopped=is_stopped, number=number, custom=own.custom)
-            found = Resolution.by_rule(self.definition, rule, serves, enabled=enabled)
+            is_left = enabled and leaves_choice(self.definition, number=number, custom=own.custom)
+            found = self._resolved(rule, serves, enabled=enabled, is_left=is_left)
             if not is_custom(number):
                 self._resolutions[rule, enabled, number] = found
+        return found
+
+    def _resolved(
+        self, rule: Rule, serves: Served, *, enabled: bool, rule_id: str = "", is_left: bool = False
+    ) -> Resolution:
+        """The resolution that serves this, with all that the default rollout may choose if the choice is left to it."""
+        definition, split = self.definition, self._split
+        if split is None or not is_left:
+            return Resolution.by_rule(definition, rule, serves, enabled=enabled, rule_id=rule_id)
+        found = SplitResolution.by_rule(definition, rule, serves, enabled=enabled, rule_id=rule_id)
+        shares = [(key, served(definition, enabled=True, default=key)) for key in split.variants]
+        found.shares = (
+            [split.unknown]
+            if split.unknown is not None
+            else [
+                Resolution.by_rule(
+                    definition, rule, share, enabled=True, rule_id=rule_id, is_split=share.variant == key
+                )
+                for key, share in shares
+            ]
+        )
         return found

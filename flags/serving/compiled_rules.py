@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flags.evaluation.wants import Want
 from flags.serving.organization_snapshot import OrganizationSnapshot
-from flags.serving.resolution import FailedResolution, Resolution
+from flags.serving.resolution import FailedResolution, Resolution, SplitResolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flags.targeting.rule_rollouts import RuleRollout, unit_bytes
 from flags.targeting.rules import ClauseTest
@@ -174,6 +174,37 @@ class TargetingRules:
 
 
 @dataclass(slots=True, eq=False)
+class DefaultRolloutRules:
+    """A flag with a default rollout, which chooses the variant where the `others` leave the choice to it.
+
+    Below each limit, on the scale of the hash, another of the shares of their resolution counts: the one at this place.
+    """
+
+    others: CompiledRules
+    rollout: RuleRollout
+    hash: Callable[[bytes], int]
+    prefix: bytes
+    limits: Sequence[int]
+    places: Sequence[int]
+
+    def decide(
+        self,
+        snapshot: OrganizationSnapshot,
+        targeting_key: str,
+        key_bytes: bytes,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> Resolution:
+        """The resolution of the others, with the variant that has the bucket of the unit if they have chosen none."""
+        found = self.others.decide(snapshot, targeting_key, key_bytes, attributes)
+        if not isinstance(found, SplitResolution):
+            return found
+        unit = self.rollout.unit(attributes, targeting_key, snapshot)
+        if not unit:
+            return found
+        return found.shares[self.places[bisect_right(self.limits, self.hash(self.prefix + unit_bytes(unit)))]]
+
+
+@dataclass(slots=True, eq=False)
 class PrerequisiteRules:
     """A flag that is off where one of its prerequisites is off.
 
@@ -280,6 +311,7 @@ CompiledRules = (
     | OrganizationRolloutRules
     | WhitelistRules
     | TargetingRules
+    | DefaultRolloutRules
     | PrerequisiteRules
     | StepwiseRules
 )

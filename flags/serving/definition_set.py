@@ -36,7 +36,7 @@ class DefinitionSet:
     """The limit of another set, from which this one is a selection."""
     limit: CompiledFlagsLimit = field(init=False)
     read_attributes: Callable[[Attributes], bytes] = field(init=False)
-    """What the targeting rules read of an evaluation context, as bytes: nothing else of it changes an answer."""
+    """What rules and default rollouts read of an evaluation context, as bytes: nothing else of it changes an answer."""
     organization_attributes: frozenset[str] = field(init=False)
     """The attributes of organizations that targeting rules read."""
 
@@ -110,9 +110,14 @@ class ClientDefinitions:
 
 
 def _attributes_read(by_key: Mapping[str, Definition]) -> list[str]:
-    """The attributes that targeting rules read, sorted. Those of an archived or killed flag do not count."""
-    in_use = (one for one in by_key.values() if not (one.archived or one.killed))
-    return sorted({name for one in in_use for rule in one.targeting_rules for name in rule.reads})
+    """The attributes that targeting rules and default rollouts read, sorted.
+
+    Those of an archived or killed flag do not count.
+    """
+    in_use = [one for one in by_key.values() if not (one.archived or one.killed)]
+    by_rules = {name for one in in_use for rule in one.targeting_rules for name in rule.reads}
+    by_default = {one.default_rollout.reads for one in in_use if one.default_rollout is not None}
+    return sorted((by_rules | by_default) - {""})
 
 
 def _described(by_key: Mapping[str, Definition]) -> tuple[bytes, frozenset[str]]:
@@ -129,5 +134,5 @@ def _in_order(one: Definition) -> tuple[object, ...]:
         one.targeting_rules,
         sorted(one.environments.items()), one.prerequisites, sorted(one.wants.items()), one.archived, one.killed,
         one.hash_version, one.available_to_clients, one.type, one.variants, one.default_variant,
-        one.off_variant,
+        one.off_variant, one.default_rollout,
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import orjson
 
@@ -61,8 +61,15 @@ class Resolution:
 
     @classmethod
     def by_rule(
-        cls, definition: Definition, rule: Rule, serves: Served, *, enabled: bool, rule_id: str = ""
-    ) -> Resolution:
+        cls,
+        definition: Definition,
+        rule: Rule,
+        serves: Served,
+        *,
+        enabled: bool,
+        rule_id: str = "",
+        is_split: bool = False,
+    ) -> Self:
         """Return the resolution of a flag by a rule that no change has a part in.
 
         Args:
@@ -71,9 +78,10 @@ class Resolution:
             serves: what the flag serves.
             enabled: whether the flag is on.
             rule_id: the id of the targeting rule that decides; empty for another rule.
+            is_split: whether the default rollout has chosen what the flag serves.
         """
         has_value = serves.value is not None
-        reason = definition.reason_of(rule, enabled=enabled, has_value=has_value)
+        reason = definition.reason_of(rule, enabled=enabled, has_value=has_value, is_split=is_split)
         start = orjson.dumps({"key": definition.key, "reason": reason})[:-1]
         value = b',"value":' + as_json(serves.value, definition.type) if has_value else b""
         metadata = {"rule": rule, "ruleId": rule_id} if rule_id else {"rule": rule}
@@ -81,11 +89,11 @@ class Resolution:
         json = b"%b%b,%b" % (start, value, end)
         return cls(definition.key, rule, json, enabled=enabled, reason=reason, serves=serves, flag_type=definition.type)
 
-    def with_change(self, row: PackedRow) -> Resolution:
+    def with_change(self, row: PackedRow) -> Self:
         """The same resolution, with the organization and the number of the change that set the value."""
         origin = b',"sourceOrganizationId":%d,"changeNumber":%d' % (row[0], row[1])
         version = b"" if self.flag_type == FlagType.BOOLEAN else b',"version":%d' % row[1]
-        return Resolution(
+        return type(self)(
             self.key,
             self.rule,
             self.json[:-2] + origin + version + b"}}",
@@ -94,6 +102,24 @@ class Resolution:
             serves=Served(self.variant, self.value),
             flag_type=self.flag_type,
         )
+
+
+class SplitResolution(Resolution):
+    """A flag that is on where nothing but the default rollout chooses the variant.
+
+    `shares` has the resolution with each variant of the default rollout. Where it does not count, this is itself the
+    resolution, with the default variant.
+    """
+
+    __slots__ = ("shares",)
+
+    shares: Sequence[Resolution]
+
+    def with_change(self, row: PackedRow) -> Self:
+        """The same, also in each of the shares."""
+        found = super().with_change(row)
+        found.shares = [share if share.error is not None else share.with_change(row) for share in self.shares]
+        return found
 
 
 class FailedResolution(Resolution):

@@ -1,4 +1,4 @@
-"""Checks of the targeting rules that somebody writes, and the form in which a definition keeps them."""
+"""Checks of the targeting rules and the default rollout that somebody writes, and the form in which they are kept."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def checked_rules(value: Any) -> list[dict[str, Any]]:
     place in the message.
     """
     return _checked(value, _rule)
+
+
+def checked_default_rollout(value: Any) -> dict[str, Any]:
+    """Return a default rollout in the form in which a definition keeps it. Raises ValidationError."""
+    if not isinstance(value, Mapping) or "rollout" not in value:
+        raise ValidationError('It needs weights: {"rollout": {"blue": 70, "red": 30}}, or null for none.')
+    try:
+        return _rollout(value, "A default rollout")
+    except _Wrong as error:
+        raise ValidationError(str(error)) from error
+
+
+def normalized_default_rollout(value: Any) -> Any:
+    """Return a default rollout as `checked_default_rollout` does, and what it refuses as it is."""
+    try:
+        return checked_default_rollout(value)
+    except ValidationError:
+        return value
 
 
 def checked_segment_rules(value: Any) -> list[dict[str, Any]]:
@@ -180,7 +198,11 @@ def _serve(value: Any) -> dict[str, Any]:
         _check_members(value, frozenset({"variant"}), "`serve` with a variant")
         _check_variant(value["variant"])
         return {"variant": value["variant"]}
-    _check_members(value, MEMBERS_OF_ROLLOUT, "`serve` with a rollout")
+    return _rollout(value, "`serve` with a rollout")
+
+
+def _rollout(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+    _check_members(value, MEMBERS_OF_ROLLOUT, what)
     return {"rollout": _weights(value["rollout"]), **_unit(value), **_counted_by(value)}
 
 

@@ -1,4 +1,4 @@
-"""Rollouts inside targeting rules, as evaluation reads them from a definition."""
+"""Rollouts inside targeting rules, and the default rollout, as evaluation reads them from a definition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORGANIZATION, ANCESTOR = "organization", "ancestor"
 
 @dataclass(frozen=True, slots=True)
 class RuleRollout:
-    """A rule that serves its variants to parts of those that it matches.
+    """A rule that serves its variants to parts of those that it matches, or the default rollout of a flag.
 
     A boolean flag is on for the buckets below `threshold`. For other flags, `ranges` says which variant has which
     buckets. `by` is `targetingKey`, `organization`, `ancestor` (at a `level`), or the name of an attribute. `salt` and
@@ -39,6 +39,11 @@ class RuleRollout:
         """
         own_salt = salt if self.salt is None else self.salt
         return bucketing(own_salt, key, version if self.hash_version is None else self.hash_version)
+
+    @property
+    def asks_for_path(self) -> bool:
+        """Whether it depends on the organizations above: on their keys, or on attributes that come from them."""
+        return self.is_of_place and self.by != ORGANIZATION
 
     @property
     def reads(self) -> str:
@@ -67,6 +72,12 @@ class RuleRollout:
         if self.own_name:
             return unit_of(place.attributes.get(self.own_name))
         return unit_of(getter(self.by)(attributes))
+
+
+def default_rollout_of(content: Any) -> RuleRollout | None:
+    """Read the default rollout in the JSON of a definition; None if there is none, or if it cannot be read."""
+    weights = content.get("rollout") if isinstance(content, Mapping) else None
+    return rollout_of(weights, content) if isinstance(weights, Mapping) else None
 
 
 def unit_of(value: Any) -> str:

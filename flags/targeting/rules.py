@@ -16,7 +16,7 @@ from typing import Any
 from flags.targeting.attributes import TARGETING_KEY, Attributes, getter, name_of_organization
 from flags.targeting.operators import OPERATORS, WrongValue
 from flags.targeting.places import Place
-from flags.targeting.rule_rollouts import ORGANIZATION, RuleRollout, rollout_of
+from flags.targeting.rule_rollouts import RuleRollout, rollout_of
 
 IN_SUBTREE, LEVEL = "inSubtree", "level"
 IN_SEGMENT = "inSegment"
@@ -271,7 +271,7 @@ class TargetingRule:
     @property
     def asks_for_path(self) -> bool:
         """Whether it depends on the organizations above: on their keys, or on attributes that come from them."""
-        by_place = self.rollout is not None and self.rollout.by != ORGANIZATION and self.rollout.is_of_place
+        by_place = self.rollout is not None and self.rollout.asks_for_path
         return by_place or any(clause.asks_for_path for clause in self.clauses)
 
     def can_match(self, place: Place) -> bool:

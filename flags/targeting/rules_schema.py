@@ -1,4 +1,7 @@
-"""The JSON Schema of targeting rules and an example, for OpenAPI. `flags.targeting.checks` checks more than it says."""
+"""The JSON Schemas of targeting rules and rollouts, and examples, for OpenAPI.
+
+`flags.targeting.checks` checks more than they say.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,25 @@ _RANGE = {
         "below": {"type": "integer", "minimum": 1, "maximum": BUCKETS},
     },
 }
+ROLLOUT_SCHEMA = {
+    "type": "object",
+    "required": ["rollout"],
+    "additionalProperties": False,
+    "properties": {
+        "rollout": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": _WEIGHT,
+            "propertyNames": {"pattern": f"^{VARIANT_KEY_PATTERN}$"},
+            "maxProperties": MOST_VARIANTS,
+        },
+        "by": {"type": "string", "minLength": 1, "maxLength": MAX_ATTRIBUTE},
+        "level": {"type": "integer", "minimum": 0, "maximum": MAX_LEVEL},
+        "salt": {"type": "string", "maxLength": MAX_SALT},
+        "hashVersion": {"type": "integer", "minimum": min(HASHES), "maximum": max(HASHES)},
+        "ranges": {"type": "array", "items": _RANGE, "minItems": 1, "maxItems": MAX_RANGES},
+    },
+}
 _SERVE = {
     "oneOf": [
         {
@@ -54,25 +76,7 @@ _SERVE = {
             "additionalProperties": False,
             "properties": {"variant": {"type": "string", "pattern": f"^{VARIANT_KEY_PATTERN}$"}},
         },
-        {
-            "type": "object",
-            "required": ["rollout"],
-            "additionalProperties": False,
-            "properties": {
-                "rollout": {
-                    "type": "object",
-                    "minProperties": 1,
-                    "additionalProperties": _WEIGHT,
-                    "propertyNames": {"pattern": f"^{VARIANT_KEY_PATTERN}$"},
-                    "maxProperties": MOST_VARIANTS,
-                },
-                "by": {"type": "string", "minLength": 1, "maxLength": MAX_ATTRIBUTE},
-                "level": {"type": "integer", "minimum": 0, "maximum": MAX_LEVEL},
-                "salt": {"type": "string", "maxLength": MAX_SALT},
-                "hashVersion": {"type": "integer", "minimum": min(HASHES), "maximum": max(HASHES)},
-                "ranges": {"type": "array", "items": _RANGE, "minItems": 1, "maxItems": MAX_RANGES},
-            },
-        },
+        ROLLOUT_SCHEMA,
     ]
 }
 _CONDITIONS = {

@@ -1,4 +1,7 @@
-"""The ranges of buckets of rules that roll variants out by weight, from one version of a definition to the next."""
+"""The ranges of buckets of rollouts by weight, from one version of a definition to the next.
+
+These are the rollouts of targeting rules, and the default rollout.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,18 @@ def _with_explicit(rule: dict[str, Any]) -> dict[str, Any]:
     serve = rule["serve"]
     if "rollout" not in serve:
         return rule
-    return rule | {"serve": {**serve, "ranges": ranges_as_json(ranges_of(serve["rollout"], serve.get("ranges")))}}
+    return rule | {"serve": rollout_with_explicit_ranges(serve)}
 
 
-def _with_ranges(serve: Mapping[str, Any], former: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a `serve` with weights, with `ranges` if the weights alone do not tell them.
+def rollout_with_explicit_ranges(rollout: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored rollout with the `ranges` that it means, as `with_explicit_ranges` does for those of rules."""
+    return {**rollout, "ranges": ranges_as_json(ranges_of(rollout["rollout"], rollout.get("ranges")))}
 
-    Its own `ranges` are where the change starts, if it has any, else those of the former `serve`.
+
+def settled_rollout(serve: Mapping[str, Any], former: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a rollout with `ranges` if the weights alone do not tell them.
+
+    Its own `ranges` are where the change starts, if it has any, else those of the former rollout.
     """
     sizes = sizes_of(serve["rollout"])
     start = ranges_in(serve.get("ranges")) or (ranges_of(former["rollout"], former.get("ranges")) if former else None)
@@ -63,7 +71,7 @@ def _settled(rule: dict[str, Any], former: Mapping[str, Any] | None, *, is_boole
         return rule | {"serve": _of_boolean({name: value for name, value in serve.items() if name != "ranges"})}
     served = former.get("serve") if former else None
     has_weights = isinstance(served, Mapping) and "rollout" in served
-    return rule | {"serve": _with_ranges(serve, served if has_weights else None)}
+    return rule | {"serve": settled_rollout(serve, served if has_weights else None)}
 
 
 def _of_boolean(serve: dict[str, Any]) -> dict[str, Any]:

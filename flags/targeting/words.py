@@ -73,9 +73,18 @@ def clause_in_words(clause: Mapping[str, Any]) -> str:
 def _served(serve: Mapping[str, Any]) -> str:
     if "variant" in serve:
         return str(serve["variant"])
-    by = serve["by"]
-    unit = f"ancestors at level {serve['level']}" if by == ANCESTOR else UNITS.get(by, f"values of {by}")
     weights = serve["rollout"]
     if set(weights) == {"on", "off"}:
-        return f"on for {weights['on']:g} % of {unit}"
-    return f"{', '.join(f'{key} for {weight:g} %' for key, weight in sorted(weights.items()))} of {unit}"
+        return f"on for {weights['on']:g} % of {_unit(serve)}"
+    return share_in_words(serve)
+
+
+def _unit(serve: Mapping[str, Any]) -> str:
+    by = serve["by"]
+    return f"ancestors at level {serve['level']}" if by == ANCESTOR else UNITS.get(by, f"values of {by}")
+
+
+def share_in_words(serve: Mapping[str, Any]) -> str:
+    """Return a checked rollout by weight in a line, such as "blue for 70 %, red for 30 % of users"."""
+    weights = serve["rollout"]
+    return f"{', '.join(f'{key} for {weight:g} %' for key, weight in sorted(weights.items()))} of {_unit(serve)}"

@@ -19,7 +19,7 @@ from flags.errors import ChangeNotFound, ChangeNotUndoable
 from flags.evaluation.wants import with_wants
 from flags.history.models import FormerDefinition
 from flags.states.planning import ANYTHING, Agreed
-from flags.targeting.weighted_rules import with_explicit_ranges
+from flags.targeting.weighted_rules import rollout_with_explicit_ranges, with_explicit_ranges
 from flags.undoing.undone import DEFINITION, NOTHING_LEFT, LeftAlone, Restored, UndoableChange, Undone, UndoPlan
 from orgs.access.caller import Caller
 
@@ -72,6 +72,8 @@ class ChangedDefinition(UndoableChange):
             raise ChangeNotUndoable(NOTHING_LEFT)
         if "targeting_rules" in values:
             values["targeting_rules"] = with_explicit_ranges(values["targeting_rules"])
+        if values.get("default_rollout") is not None:
+            values["default_rollout"] = rollout_with_explicit_ranges(values["default_rollout"])
         names = [FIELDS[name].wire_name for name in changed_since]
         return values, LeftAlone(fields=names, count=len(names))
 

@@ -60,6 +60,7 @@ def served(
     number: int = BY_ENABLED,
     key: str = "",
     custom: Any = None,
+    default: str = "",
 ) -> Served:
     """Return what a flag serves.
 
@@ -70,6 +71,7 @@ def served(
         number: the number of the variant or custom value of the organization, or 0 for none in particular.
         key: the variant of the targeting rule that decided; empty if another rule decided.
         custom: the custom value of this number.
+        default: the variant that takes the place of the default variant; empty for none.
 
     Returns:
         The variant and its value. A number or key that stands for nothing any more counts as none in particular, and so
@@ -81,13 +83,20 @@ def served(
         return NOTHING
     if not enabled:
         return _by_key(flag, flag.off_variant) or NOTHING
+    found = chosen(flag, number=number, key=key, custom=custom)
+    return found or _by_key(flag, default) or _by_key(flag, flag.default_variant) or NOTHING
+
+
+def chosen(flag: HasVariants, *, number: int = BY_ENABLED, key: str = "", custom: Any = None) -> Served | None:
+    """Return the variant or custom value that a targeting rule or an organization has chosen for a flag that is on.
+
+    None if they have chosen none in particular. The arguments are those of `served`.
+    """
     if key:
-        found = _by_key(flag, key)
-    elif is_custom(number):
-        found = _of(flag, CUSTOM, custom)
-    else:
-        found = next((_of(flag, each.key, each.value) for each in flag.variants if each.number == number), None)
-    return found or _by_key(flag, flag.default_variant) or NOTHING
+        return _by_key(flag, key)
+    if is_custom(number):
+        return _of(flag, CUSTOM, custom)
+    return next((_of(flag, each.key, each.value) for each in flag.variants if each.number == number), None)
 
 
 def name_of(variants: Sequence[Variant], number: int) -> str:

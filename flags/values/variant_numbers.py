@@ -29,3 +29,8 @@ def numbered(
             number = made = made + 1
         kept.append({"key": each["key"], "value": each["value"], "number": number})
     return kept
+
+
+def without_numbers(variants: Any) -> list[dict[str, Any]]:
+    """Return the variants of a definition as JSON has them. Their numbers stay inside."""
+    return [{"key": each["key"], "value": each["value"]} for each in variants]

@@ -24,9 +24,9 @@ WHOLE = {
     "rolloutPercentage": 12.125, "rolloutUnit": "ancestor", "rolloutLevel": 1, "hashVersion": 1,
     "rules": [{"id": "pros", "clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}],
                "serve": {"rollout": {"on": 70, "off": 30}, "by": "targetingKey"}}], "userWhitelist": ["u1", "u2"],
-    "type": "boolean", "variants": [], "defaultVariant": None, "offVariant": None, "schema": None,
-    "environments": {"staging": True, "prod": False}, "prerequisites": [], "owner": "team a", "tags": ["a", "b"],
-    "kind": "operational", "expiresOn": "2027-01-31", "killed": True, "archived": False,
+    "type": "boolean", "variants": [], "defaultVariant": None, "defaultRollout": None, "offVariant": None,
+    "schema": None, "environments": {"staging": True, "prod": False}, "prerequisites": [], "owner": "team a",
+    "tags": ["a", "b"], "kind": "operational", "expiresOn": "2027-01-31", "killed": True, "archived": False,
 }  # fmt: skip
 
 
@@ -113,10 +113,7 @@ def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
         (
             "variants",
             [
-                None,
-                {},
-                "blue",
-                [1],
+                *(None, {}, "blue", [1]),
                 [{"key": "a"}],
                 [{"key": "a b", "value": 1}],
                 [{"key": "a", "value": 1, "number": 1}],
@@ -124,6 +121,7 @@ def test_a_name_is_taken_once(api: Api, cast: Cast) -> None:
             ],
         ),
         ("defaultVariant", [1, "", "-a", "a b", "a" * 256, [], {}]),
+        ("defaultRollout", [1, "", "blue", [], {}, {"variant": "on"}, {"rollout": {"on": 50}}]),
         ("offVariant", [1, "", "-a", "a b", "a" * 256, [], {}]),
         ("schema", [1, [], "x", {"type": "colour"}, {"$ref": "https://example.com/x"}, {"pattern": "("}]),
         ("environments", [None, [], "staging", {"staging": 1}, {"": True}, {"a b": True}, {"\x00": True}]),

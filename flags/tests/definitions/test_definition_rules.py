@@ -29,6 +29,7 @@ NONSENSE = {
     "whitelist": [None, "u", {}, [1], [""], [None], ["x" * 256], ["\x00"], ["\ud800"], [str(n) for n in range(10_001)]],
     "targeting_rules": [None, {}, "rule", [1], [{}], [{"clauses": [{"op": "is"}], "serve": {"variant": "on"}}]],
     "default_variant": [1, True, [], {}, "-a", "a b", "a" * 256, "blue", "\x00"],
+    "default_rollout": [1, True, [], {}, "blue", {"variant": "on"}, {"rollout": {"on": 100}}, {"rollout": {"on": 50}}],
     "off_variant": [1, True, [], {}, "-a", "a b", "a" * 256, "red", "\ud800"],
     "environments": [
         None, [], "staging", {"staging": 1}, {"": True}, {"my env/!": True}, {"\x00": True}, {"x" * 65: True},

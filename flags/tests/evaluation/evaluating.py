@@ -103,12 +103,18 @@ def targeting_rules(draw: st.DrawFn) -> TargetingRule:
     rule_id = f"rule-{draw(st.integers(1, 9))}"
     if draw(st.booleans()):
         return TargetingRule(rule_id, own, draw(st.booleans()), variant=draw(st.sampled_from(VARIANTS)))
+    return TargetingRule(rule_id, own, None, draw(rollouts(VARIANTS[:3])))
+
+
+@st.composite
+def rollouts(draw: st.DrawFn, keys: Sequence[str]) -> RuleRollout:
+    """A rollout by weight of three variants."""
     by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere", "org.plan", "org.seats"]))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
     first, second = sorted((draw(PERCENT), draw(PERCENT)))
-    sizes = dict(zip(VARIANTS[:3], (first, second - first, 100_000 - second), strict=True))
+    sizes = dict(zip(keys, (first, second - first, 100_000 - second), strict=True))
     salt, version = draw(st.sampled_from([None, "other"])), draw(st.sampled_from([None, None, 4, 99]))
-    return TargetingRule(rule_id, own, None, RuleRollout(draw(PERCENT), by, level, first_ranges(sizes), salt, version))
+    return RuleRollout(draw(PERCENT), by, level, first_ranges(sizes), salt, version)
 
 
 wants = st.sampled_from(
@@ -149,6 +155,7 @@ def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, De
             variants=tuple(Variant(place, f"v{place}", value) for place, value in enumerate(VALUES[flag_type], 1)),
             default_variant=draw(st.sampled_from(["", FIRST, THIRD])) if named else "",
             off_variant=draw(st.sampled_from(["", SECOND])) if named else "",
+            default_rollout=draw(st.none() | rollouts(VARIANTS[1:])) if named else None,
         )
     return made
 

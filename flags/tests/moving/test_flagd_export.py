@@ -25,6 +25,7 @@ from flags.moving.issues import Issue
 from flags.moving.to_flagd import of_organization
 from flags.states.set_flag import set_flag
 from flags.targeting.checks import checked_rules
+from flags.targeting.rule_rollouts import default_rollout_of
 from flags.targeting.rules import rules_of
 from flags.values.types import FlagType
 from flags.values.variants import Variant
@@ -91,7 +92,7 @@ def definitions(draw: Any, *, typed: bool) -> Definition:
     keys = [variant.key for variant in VARIANTS]
     weight = st.integers(0, 100)
     serve: Any = st.sampled_from(keys if typed else ["on", "off"]).map(lambda key: {"variant": key})
-    by = st.sampled_from([{"by": "targetingKey"}, {"by": "organization"}, {"by": "ancestor", "level": 0}])
+    by: Any = st.sampled_from([{"by": "targetingKey"}, {"by": "organization"}, {"by": "ancestor", "level": 0}])
     two_keys = st.permutations(keys).map(lambda order: order[:2]) if typed else st.just(["on", "off"])
     serve = serve | st.tuples(weight, by, two_keys).map(
         lambda drawn: {"rollout": {drawn[2][0]: drawn[0], drawn[2][1]: 100 - drawn[0]}} | drawn[1]
@@ -103,10 +104,15 @@ def definitions(draw: Any, *, typed: bool) -> Definition:
     if typed:
         own, off = draw(st.sampled_from(["", "blue"])), draw(st.sampled_from(["", "none"]))
         kind = {"type": FlagType.STRING, "variants": VARIANTS, "default_variant": own, "off_variant": off}
+        salted: Any = st.sampled_from([{}, {"salt": "flag"}, {"salt": "s"}])
+        shares: Any = st.tuples(by, salted).map(
+            lambda drawn: drawn[0] | drawn[1] | {"rollout": {"blue": 30, "red": 70}}
+        )
+        kind["default_rollout"] = draw(st.none() | shares.map(default_rollout_of))
     checked = [{**each, "id": f"rule-{place}"} for place, each in enumerate(content)]
     return Definition(
         id=1, key="flag", enabled=draw(st.booleans()),
-        threshold=draw(st.sampled_from([0, BUCKETS, BUCKETS])) if typed else draw(weight) * 1000,
+        threshold=draw(st.sampled_from([0, 40_000, BUCKETS, BUCKETS])) if typed else draw(weight) * 1000,
         salt=draw(st.sampled_from(["flag", "", "salt:"])), unit=unit, level=0 if unit is Unit.ANCESTOR else None,
         whitelist=frozenset(draw(st.lists(st.sampled_from(USERS[1:]), max_size=2))),
         targeting_rules=rules_of(checked if typed else checked_rules(checked)),

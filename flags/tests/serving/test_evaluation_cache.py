@@ -25,6 +25,7 @@ from flags.serving.compiled_environment import COMPILED_BYTES, CompiledFlagsLimi
 from flags.serving.compiled_flag import CompiledFlag
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.packed_states import InternedStates
+from flags.targeting.rule_rollouts import RuleRollout
 from flags.targeting.rules import Clause, TargetingRule
 from flags.tests.evaluation.evaluating import columns_of
 from flags.tests.serving.asking import Asking
@@ -41,6 +42,7 @@ OTHERS: dict[str, Any] = {
     "available_to_clients": True,
     "type": FlagType.STRING, "variants": (Variant(1, "blue", "#00f"),), "default_variant": "blue", "off_variant": "red",
     "targeting_rules": (TargetingRule("r", (Clause("plan", "in", ("pro",)),), enabled=True),),
+    "default_rollout": RuleRollout(0, ranges=(("blue", 100_000),)),
 }  # fmt: skip
 """For each field of a definition a value that is not the default."""
 LOOKED_AT = [one.name for one in dataclasses.fields(Definition) if one.name != "version"]

@@ -6,6 +6,7 @@ It shares no code with `flags.evaluation` but the buckets, which have published 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flags.evaluation.engine import Definition, EvaluationContext, OrganizationContext
@@ -54,7 +55,10 @@ OF_TYPE: Mapping[str, list[type]] = {
 def serves(
     definition: Definition, place: OrganizationContext, context: EvaluationContext, rule: str, *, enabled: bool
 ) -> tuple[str, Any]:
-    """The variant and the value that a flag serves, by the rule that decided and what it decided."""
+    """The variant and the value that a flag serves, by the rule that decided and what it decided.
+
+    Raises Untold if this depends on a formula that nobody knows.
+    """
     if definition.type == "boolean":
         return ("on", True) if enabled else ("off", False)
     values: dict[str | int, tuple[str, Any]] = {each.key: (each.key, each.value) for each in definition.variants}
@@ -75,6 +79,13 @@ def serves(
         wanted = state.variant
         if type(state.custom) in OF_TYPE[definition.type]:
             return "custom", state.custom
+    if wanted in values:
+        return values[wanted]
+    share = definition.default_rollout
+    if share is not None and not (state is not None and state.locked) and _unit(share, place, context):
+        salted = replace(definition, salt=definition.salt + "/variants")
+        table = [key for (key, end), start in _with_starts(share) for _ in range(start, end)]
+        wanted = table[_bucket_of(salted, share, place, context)]
     return values.get(wanted) or values.get(definition.default_variant, ("", None))
 
 
@@ -219,11 +230,12 @@ def _fits(
         return False
     try:
         rule, enabled = verdicts(flags[key], place, context, flags)[-1]
+        variant, _ = serves(flags[key], place, context, rule, enabled=bool(enabled))
     except Untold:
         return None
     want = flag.wants.get(key)
     if want is not None and want.variant:
-        return serves(flags[key], place, context, rule, enabled=bool(enabled))[0] == want.variant
+        return variant == want.variant
     return enabled is (want is None)
 
 
