@@ -5,12 +5,26 @@ A feature is on or off, and segments override this. The override of the first se
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flags.errors import InvalidFlagFile
 from flags.moving.issues import Issue, NoEqual, Remark
-from flags.moving.sources.conditions import Condition, all_of, any_of, asks, limited, read_each, rules_of, typed
+from flags.moving.sources.conditions import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    all_of,
+    any_of,
+    asks,
+    limited,
+    read_each,
+    rules_of,
+    typed,
+)
 
 OPERATORS = {"GREATER_THAN": "gt", "GREATER_THAN_INCLUSIVE": "gte", "LESS_THAN": "lt", "LESS_THAN_INCLUSIVE": "lte"}
 VERSIONS = {"EQUAL": "semverEq", **{name: f"semver{op.title()}" for name, op in OPERATORS.items()}}
@@ -18,6 +32,11 @@ SEMVER = ":semver"
 """What a value ends with if it is a version."""
 VALUE = "value"
 """The key of the variant of a feature with a value."""
+PATH = "$."
+"""How the names of properties begin that are paths in the context of an evaluation, and no traits."""
+ATTRIBUTE = re.compile(r"\$\.identity\.traits\.(\w+)")
+PATHS = {"$.environment.name": "name", "$.environment.key": "api_key"}
+"""The paths to what is the same for all users, by its name in the file."""
 
 
 def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
@@ -31,14 +50,18 @@ def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], lis
     identities = content.get("identity_overrides") or []
     listed = [each for each in content["feature_states"] if isinstance(each, dict)]
     states = [(_name(each), each) for each in listed]
-    return read_each(states, lambda key, state, notes: _Feature(key, state, segments, identities, notes).content())
+    known = {path: str(content[name]) for path, name in PATHS.items() if name in content}
+    return read_each(states, lambda key, state, _: _Feature(key, state, segments, identities, known).content())
 
 
 class _Feature:
     """One feature on its way into a definition."""
 
-    def __init__(self, key: str, state: Mapping[str, Any], segments: Any, identities: Any, notes: list[Remark]) -> None:
-        self.key, self.state, self.notes = key, state, notes
+    def __init__(
+        self, key: str, state: Mapping[str, Any], segments: Any, identities: Any, known: Mapping[str, str]
+    ) -> None:
+        """`known` has what is the same for all users, by its path."""
+        self.key, self.state, self.known = key, state, known
         self.segments, self.identities = segments, identities
         self.value = state.get("feature_state_value")
         self.is_boolean = self.value in (None, "")
@@ -54,7 +77,8 @@ class _Feature:
         for segment, override in sorted(self._overrides(), key=lambda pair: _priority(pair[1])):
             serve = self._serve(override)
             condition = all_of(self._rule(each) for each in segment["rules"])
-            rules += rules_of(condition, serve, str(segment.get("name") or ""))
+            of_users = [clauses or _everybody() for clauses in condition]
+            rules += rules_of(of_users, serve, str(segment.get("name") or ""))
         if self.state.get("multivariate_feature_state_values"):
             raise NoEqual(Issue.WEIGHTS, "The feature has shares of values.")
         enabled = bool(self.state.get("enabled"))
@@ -95,30 +119,68 @@ class _Feature:
         conditions = rule.get("conditions") or []
         parts = [self._condition(each) for each in conditions]
         nested = [self._rule(each) for each in rule.get("rules") or []]
-        own = (any_of(parts) if kind == "ANY" else all_of(parts)) if parts else all_of([])
-        return all_of([own, *nested])
+        return any_of([*parts, *nested]) if kind == "ANY" and (parts or nested) else all_of([*parts, *nested])
 
     def _condition(self, given: Mapping[str, Any], *, negate: bool = False) -> Condition:
         """Return a condition. The value is a text, and is compared as what the trait of a user is."""
-        op, name, value = str(given["operator"]), str(given.get("property_") or ""), str(given.get("value") or "")
+        op, value = str(given["operator"]), given.get("value") or ""
+        turned = op.startswith("NOT_") is not negate
+        name, op = str(given.get("property_") or ""), op.removeprefix("NOT_")
+        if name in self.known and op == "EQUAL":
+            return ALWAYS if (self.known[name] == value) is not turned else NEVER
+        name = _attribute(name)
         if op in ("IS_SET", "IS_NOT_SET"):
             return asks(name, "exists", negate=(op == "IS_NOT_SET") is not negate)
-        missing, turned = negate, op.startswith("NOT_") is not negate
-        op = op.removeprefix("NOT_")
-        if value.endswith(SEMVER):
-            if op not in VERSIONS:
-                raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {op!r} for versions.")
-            return asks(name, VERSIONS[op], [value.removesuffix(SEMVER)], negate=turned, missing=missing)
-        if op in OPERATORS:
-            return asks(name, OPERATORS[op], [_number(value)], negate=turned, missing=missing)
-        if op == "EQUAL":
-            return asks(name, "in", _all_types(value), negate=turned, missing=missing)
-        if op == "IN":
-            listed = [each for text in value.split(",") for each in _all_types(text)]
-            return asks(name, "in", listed, negate=turned, missing=missing)
-        if op == "CONTAINS":
-            return asks(name, "contains", [value], negate=turned, missing=missing)
-        raise NoEqual(Issue.OPERATOR, f"Flagsite has nothing like the operator {op!r}.")
+        ours, values = _compared(op, value)
+        return asks(name, ours, values, negate=turned, missing=negate) if values else ALWAYS if turned else NEVER
+
+
+def _compared(op: str, value: Any) -> tuple[str, list[Any]]:
+    """Return the operator here, and the values that it compares with. Raises NoEqual."""
+    if op == "IN":
+        return "in", [each for text in _listed(value) for each in _text_or_whole(text)]
+    text = str(value)
+    if text.endswith(SEMVER):
+        if op not in VERSIONS:
+            raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {op!r} for versions.")
+        return VERSIONS[op], [text.removesuffix(SEMVER)]
+    if op in OPERATORS:
+        return OPERATORS[op], [_number(text)]
+    if op == "EQUAL":
+        return "in", _all_types(text)
+    if op == "CONTAINS":
+        return "contains", [text]
+    raise NoEqual(Issue.OPERATOR, f"Flagsite has nothing like the operator {op!r}.")
+
+
+def _everybody() -> list[dict[str, Any]]:
+    """Return the clauses of a segment that has all users in it."""
+    return asks("targetingKey", "exists")[0]
+
+
+def _attribute(name: str) -> str:
+    """Return the name of an attribute here. Raises NoEqual for a path to something else than a user or a trait."""
+    if not name.startswith(PATH):
+        return name
+    if name == "$.identity.identifier":
+        return "targetingKey"
+    found = ATTRIBUTE.fullmatch(name)
+    if found is None:
+        raise NoEqual(Issue.OPERATOR, f"A segment asks for {name!r}, which is not a trait.")
+    return found[1]
+
+
+def _listed(value: Any) -> list[str]:
+    """Return the texts of a list, which is an array, an array in a text, or a text with commas."""
+    if isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    return [str(each) for each in value] if isinstance(value, list) else str(value).split(",")
+
+
+def _text_or_whole(text: str) -> list[Any]:
+    """Return what a text in a list stands for: itself, and the whole number that it is. No list has true and false."""
+    return [text, int(text)] if re.fullmatch(r"-?(0|[1-9][0-9]*)", text, re.ASCII) else [text]
 
 
 def _name(state: Mapping[str, Any]) -> str:
@@ -134,15 +196,12 @@ def _priority(override: Mapping[str, Any]) -> float:
 
 
 def _all_types(text: str) -> list[Any]:
-    """Return what a text stands for: itself, and the number, true or false that it is."""
-    if text in ("true", "True"):
-        return [text, True]
-    if text in ("false", "False"):
-        return [text, False]
+    """Return what a text stands for: itself, the number that it is, and a boolean: all but false stands for true."""
+    found = [text, text not in ("False", "false")]
     try:
-        return [text, _number(text)]
+        return [*found, _number(text)]
     except ValueError:
-        return [text]
+        return found
 
 
 def _number(text: str) -> int | float:

@@ -47,7 +47,9 @@ SINGLE = {
     "DATE_BEFORE": "before",
     "SEMVER_EQ": "semverEq",
     "SEMVER_GT": "semverGt",
+    "SEMVER_GTE": "semverGte",
     "SEMVER_LT": "semverLt",
+    "SEMVER_LTE": "semverLte",
     "REGEX": "matches",
 }
 """The operators that compare with one text."""
