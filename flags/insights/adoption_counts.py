@@ -80,8 +80,8 @@ ADOPTION_LOCK = "SELECT pg_advisory_xact_lock(hashtext('flags.count_adoption'))"
 def count_adoption() -> None:
     """Count every flag's adoption, and delete counts and usage of flags and organizations that no longer exist.
 
-    The count reads all flag states, which takes about a third of a second for each million rows, and two thirds if there
-    are flags with variants.
+    The count reads all flag states, which takes about a third of a second for each million rows, and two thirds if
+    there are flags with variants.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ADOPTION_LOCK)
