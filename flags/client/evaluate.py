@@ -157,8 +157,8 @@ def _resolve(
     targeting_key = user_id if type(user_id) is str else "" if user_id is None else str(user_id)
     try:
         key_bytes = targeting_key.encode()
-    except UnicodeEncodeError:  # a lone surrogate, as JSON may bring it: in no bucket and on no whitelist
-        key_bytes = b""
+    except UnicodeEncodeError:  # a lone surrogate, as JSON may bring it
+        targeting_key, key_bytes = "", b""
     return rules.decide(snapshot, targeting_key, key_bytes, attributes)
 
 

@@ -6,10 +6,12 @@ No operator converts a value: the text "12" is not the number 12, and true is no
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from math import isfinite
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -21,6 +23,7 @@ LONGEST_PATTERN = 256
 MOST_BYTES = 1 << 20
 """The memory of one compiled pattern."""
 LONGEST_ADDRESS = 64
+ADDRESSES_OF_IPV4 = 1 << 32
 MOST_READ = 1024
 """How many texts of attributes are kept with what they mean: the rules of many flags ask for the same attribute."""
 Test = Callable[[Any], bool]
@@ -46,8 +49,16 @@ class Operator:
     """Whether a clause may say `ignoreCase`."""
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number of JSON. True and false are none, nor are Python's infinity and NaN."""
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def plain_text(value: str) -> str:
+    """Return a text as `str`: a subclass of it, such as a member of `TextChoices`, may have a hash of its own."""
+    return value if type(value) is str else str.__str__(value)
 
 
 def _texts(values: Sequence[Any], ignore_case: bool) -> tuple[str, ...]:
@@ -57,20 +68,20 @@ def _texts(values: Sequence[Any], ignore_case: bool) -> tuple[str, ...]:
 
 
 def _in(values: Sequence[Any], ignore_case: bool) -> Test:
-    if not all(isinstance(value, str | bool) or _is_number(value) for value in values):
+    if not all(isinstance(value, str | bool) or is_number(value) for value in values):
         raise WrongValue("a text, a number, true or false")
     texts = frozenset(_texts([value for value in values if isinstance(value, str)], ignore_case))
     if not ignore_case and all(isinstance(value, str) for value in values):
-        return lambda value: type(value) is str and value in texts
-    numbers = frozenset(value for value in values if _is_number(value))
+        return lambda value: isinstance(value, str) and plain_text(value) in texts
+    numbers = frozenset(value for value in values if is_number(value))
     booleans = frozenset(value for value in values if isinstance(value, bool))
 
     def test(value: Any) -> bool:
-        if type(value) is str:
-            return (value.casefold() if ignore_case else value) in texts
-        if type(value) is bool:
+        if isinstance(value, str):
+            return (value.casefold() if ignore_case else plain_text(value)) in texts
+        if isinstance(value, bool):
             return value in booleans
-        return _is_number(value) and value in numbers
+        return is_number(value) and value in numbers
 
     return test
 
@@ -91,10 +102,10 @@ Compare = Callable[[Any, Any], bool]
 
 def _number(compare: Compare, widest: Callable[[Sequence[Any]], Any], values: Sequence[Any], _: bool) -> Test:
     """Compare numbers. `widest` picks the value that matches wherever one of them does."""
-    if not values or not all(_is_number(value) for value in values):
+    if not values or not all(is_number(value) for value in values):
         raise WrongValue("a number")
     limit = widest(values)
-    return lambda value: type(value) in (int, float) and compare(value, limit)
+    return lambda value: is_number(value) and compare(value, limit)
 
 
 def _read(read: Callable[[Any], Any], what: str, compare: Compare, values: Sequence[Any], _: bool) -> Test:
@@ -119,50 +130,82 @@ def _read(read: Callable[[Any], Any], what: str, compare: Compare, values: Seque
     return test
 
 
+RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::([0-9]{2})(?:\.[0-9]+)?)?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""A time with a zone. The seconds may be missing. Group 1 has them."""
+
+
 def time_of(value: object) -> datetime | None:
     """Return the time in a text of RFC 3339; None if the value is not one, or has no zone.
 
-    Python code may also give a `datetime`.
+    A leap second is the first second of the next minute. Python code may also give a `datetime`.
     """
     if isinstance(value, datetime):
-        return value if value.tzinfo else None
-    if not isinstance(value, str) or len(value) < len("2026-11-30T12:00Z") or value[10] not in "Tt ":
+        return None if value.utcoffset() is None else value
+    form = RFC_3339.fullmatch(value) if isinstance(value, str) else None
+    if form is None:
         return None
+    text, is_leap = form[0].upper(), form[1] == "60"
     try:
-        found = datetime.fromisoformat(value.upper())
-    except ValueError:
+        if is_leap:
+            return datetime.fromisoformat(f"{text[: form.start(1)]}59{text[form.end(1) :]}") + timedelta(seconds=1)
+        return datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else None
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def network_of(value: object) -> Network | None:
-    """Return the network in a text such as "10.0.0.0/8". An address is a network of one; None for anything else."""
-    return _network_in(value) if isinstance(value, str) and len(value) <= LONGEST_ADDRESS else None
+FIRST_MAPPED = int(ipaddress.IPv6Address("::ffff:0:0"))
+BITS_BEFORE_MAPPED = 96
 
 
 @lru_cache(maxsize=MOST_READ)
 def _network_in(value: str) -> Network | None:
     try:
-        network = ipaddress.ip_network(value, strict=False)
+        return ipaddress.ip_network(value, strict=False)
     except ValueError:
         return None
-    mapped = network.network_address.ipv4_mapped if network.version == 6 else None  # noqa: PLR2004 - IPv6
-    if mapped is None or network.prefixlen < 96:  # noqa: PLR2004 - the bits before the IPv4 address
-        return network
-    return ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}", strict=False)
+
+
+def ranges_of(value: object) -> list[tuple[int, int]]:
+    """Return the addresses of a network such as "10.0.0.0/8", or of one address: from the first to the last number.
+
+    `address_of` counts an address of IPv4 below all of IPv6. A network of IPv4 has its addresses as IPv6 writes them
+    (`::ffff:10.0.0.0/104`) too, also if it was written so. Nothing is returned for what is no network.
+    """
+    network = _network_in(value) if isinstance(value, str) and len(value) <= LONGEST_ADDRESS else None
+    if network is None:
+        return []
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if isinstance(network, ipaddress.IPv6Network):
+        if network.network_address.ipv4_mapped is None or network.prefixlen < BITS_BEFORE_MAPPED:
+            return [(first, last)]
+        first, last = first - FIRST_MAPPED, last - FIRST_MAPPED
+    return [(first - ADDRESSES_OF_IPV4, last - ADDRESSES_OF_IPV4), (first + FIRST_MAPPED, last + FIRST_MAPPED)]
+
+
+def address_of(value: object) -> int | None:
+    """Return the number of an IP address, as it is written. Those of IPv4 are negative. None for anything else."""
+    if not isinstance(value, str) or len(value) > LONGEST_ADDRESS or "/" in value:
+        return None
+    network = _network_in(value)
+    if network is None:
+        return None
+    number = int(network.network_address)
+    return number - ADDRESSES_OF_IPV4 if isinstance(network, ipaddress.IPv4Network) else number
 
 
 def _in_cidr(values: Sequence[Any], _: bool) -> Test:
-    networks = [network_of(value) for value in values]
-    if None in networks:
+    networks = [ranges_of(value) for value in values]
+    if [] in networks:
         raise WrongValue('an IP address or a network such as "10.0.0.0/8"')
+    ranges = [each for network in networks for each in network]
 
     def test(value: Any) -> bool:
-        address = network_of(value) if isinstance(value, str) and "/" not in value else None
-        return address is not None and any(address.network_address in network for network in networks if network)
+        address = address_of(value)
+        return address is not None and any(first <= address <= last for first, last in ranges)
 
     return test
 

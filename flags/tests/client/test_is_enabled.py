@@ -83,6 +83,19 @@ def test_half_a_character_as_user_id_is_like_no_user(cast: Cast) -> None:
         is_enabled("half", user_id=HALF_A_CHARACTER)
 
 
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {"attribute": "targetingKey", "op": "exists"},
+        {"attribute": "targetingKey", "op": "in", "values": ["alice"], "negate": True},
+    ],
+)
+def test_a_rule_about_the_user_does_not_match_half_a_character(cast: Cast, clause: dict[str, Any]) -> None:
+    Flag.objects.create(key="ruled", targeting_rules=[{"id": "r", "clauses": [clause], "serve": {"variant": "on"}}])
+    assert is_enabled("ruled", user_id="bob")
+    assert not is_enabled("ruled", user_id=HALF_A_CHARACTER)
+
+
 @pytest.mark.parametrize("key", [HALF_A_CHARACTER, "oslo\0"])
 def test_a_key_that_no_organization_can_have_is_the_default(cast: Cast, key: str) -> None:
     Flag.objects.create(key="on", enabled=True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
+from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flags.definitions.models import Flag
 from flags.targeting.operators import OPERATORS
 from flags.targeting.places import NOWHERE, PlaceOf
 from flags.targeting.rule_rollouts import RuleRollout
@@ -60,6 +64,18 @@ def says(value: Any, op: str, *values: Any, ignore_case: bool = False, negate: b
         ("2026-01-01T00:00:00", "before", ["2027-01-01T00:00:00Z"], False),
         ("2026-01-01", "before", ["2027-01-01T00:00:00Z"], False),
         (1767225600, "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-01-01 00:00:00.123456789Z", "before", ["2027-01-01T00:00:00Z"], True),
+        ("2026-W10-1T12:00Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-11-30T120000Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-11-30T12:00:00+01", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-11-30T12:00:00+01:00:30", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-11-30T12:00:00,5Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2026-11-30T24:00:00Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("٢٠٢٦-11-30T12:00:00Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("2016-12-31T23:59:60Z", "after", ["2016-12-31T23:59:59.999Z"], True),
+        ("2016-12-31T23:59:60Z", "before", ["2017-01-01T00:00:00.001Z"], True),
+        ("2016-12-31T23:59:61Z", "before", ["2027-01-01T00:00:00Z"], False),
+        ("9999-12-31T23:59:60Z", "after", ["2027-01-01T00:00:00Z"], False),
         ("v2.0.0", "semverEq", ["2"], True),
         ("2.0.0+build.5", "semverEq", ["2.0.0"], True),
         ("2.0.0-rc.1", "semverLt", ["2.0.0"], True),
@@ -74,6 +90,13 @@ def says(value: Any, op: str, *values: Any, ignore_case: bool = False, negate: b
         ("11.1.2.3", "inCidr", ["10.0.0.0/8", "11.1.2.3"], True),
         ("::ffff:10.1.2.3", "inCidr", ["10.0.0.0/8"], True),
         ("10.1.2.3", "inCidr", ["::ffff:10.0.0.0/104"], True),
+        ("::ffff:10.1.2.3", "inCidr", ["::/0"], True),
+        ("::ffff:10.1.2.3", "inCidr", ["::ffff:0:0/95"], True),
+        ("::ffff:10.1.2.3", "inCidr", ["::ffff:0:0/96"], True),
+        ("::ffff:10.1.2.3", "inCidr", ["::ffff:10.1.2.3"], True),
+        ("::ffff:10.1.2.3", "inCidr", ["11.0.0.0/8", "2000::/3"], False),
+        ("10.1.2.3", "inCidr", ["::/0"], False),
+        ("::10.1.2.3", "inCidr", ["10.0.0.0/8"], False),
         ("2001:db8::1", "inCidr", ["2001:db8::/32"], True),
         ("2001:db8::1", "inCidr", ["10.0.0.0/8"], False),
         ("10.0.0.0/8", "inCidr", ["10.0.0.0/8"], False),
@@ -151,6 +174,45 @@ def test_the_targeting_key_is_an_attribute() -> None:
 def test_times_of_python_code_compare_too() -> None:
     assert says(datetime(2026, 1, 1, tzinfo=UTC), "before", "2026-01-01T00:00:01Z")
     assert not says(datetime(2026, 1, 1), "before", "2027-01-01T00:00:00Z")  # noqa: DTZ001 - without a zone
+
+
+class Plan(str, Enum):  # noqa: UP042 - code in use has such classes
+    PRO = "pro"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Seats(IntEnum):
+    FIVE = 5
+
+
+@pytest.mark.parametrize("ignore_case", [False, True])
+@pytest.mark.parametrize("others", [(), (1,)])
+def test_a_subclass_of_str_compares_as_its_text(ignore_case: bool, others: tuple[int, ...]) -> None:
+    for value in (Plan.PRO, SafeString("pro"), Flag.Kind.RELEASE):
+        text = str.__str__(value)
+        assert says(value, "in", text, *others, ignore_case=ignore_case)
+        assert not says(value, "in", text, *others, ignore_case=ignore_case, negate=True)
+        assert says([value], "in", text, *others, ignore_case=ignore_case)
+        assert says(value, "startsWith", text[:2], ignore_case=ignore_case)
+
+
+@pytest.mark.parametrize(("op", "values"), [("in", [5]), ("in", [5, "a"]), ("gte", [5]), ("lte", [5]), ("gt", [4])])
+def test_a_subclass_of_a_number_compares_as_its_number_and_a_bool_does_not(op: str, values: list[Any]) -> None:
+    class Half(float):
+        pass
+
+    assert says(Seats.FIVE, op, *values)
+    assert says(Half(5), op, *values)
+    assert not says(True, op, *values)
+
+
+@pytest.mark.parametrize("value", [Decimal(5), float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("op", ["in", "lt", "lte", "gt", "gte"])
+def test_what_is_no_number_of_json_is_none_for_clauses(value: Any, op: str) -> None:
+    assert not says(value, op, 5)
+    assert says(value, op, 5, negate=True)
 
 
 @given(EVERY_JSON, st.sampled_from([name for name in OPERATORS if name != "exists"]))
