@@ -41,6 +41,7 @@ class FlagsConfig(AppConfig):
             propagation,  # noqa: F401 - registers a kind of job
             recalculation,  # noqa: F401 - registers a kind of job
             tree_plan_api,
+            unused_custom_values,
         )
         from flags.statistics import computation  # noqa: F401, PLC0415 - registers kinds of jobs
         from flags.undoing import undo_page  # noqa: PLC0415
@@ -67,6 +68,7 @@ class FlagsConfig(AppConfig):
         agreed_deletions.checks.append(deletion_planning.check_agreed_deletion)
         move_options.checks.append(move_planning.check_agreed)
         cleanup.add_old_rows(retention.OLD_SCHEDULES, usage_store.OLD_DAYS, history_retention.OLD_HISTORY)
+        cleanup.add_old_rows(unused_custom_values.UNUSED_CUSTOM_VALUES)
         cleanup.before_deletion.append(partial_changes.remember_partial_changes)
         maintenance_job.invalidate_caches.append(operator_invalidation.invalidate_all)
         gates.checks.append(job_gates.allows)

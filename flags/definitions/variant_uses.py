@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db import connection
 
 from flags.definitions.models import Flag
 from flags.errors import VariantInUse
-from flags.states.models import Change, FlagSetting
+from flags.states.models import FlagSetting
 from flags.targeting.rules import served_keys
-from jobs.engine.models import Job
 from jobs.engine.states import OPEN
 
 MOST_PLACES = 20
+# Of a million changes of a flag, few have a job that is open. So the open jobs come first, each with its own changes.
+UNDER_WAY = """
+SELECT open.id FROM (
+       SELECT DISTINCT COALESCE(parent_job_id, id) AS id FROM jobs_job WHERE status = ANY(%(open)s)) open, LATERAL (
+       SELECT FROM flags_change change WHERE job_id = open.id AND flag_id = %(flag)s LIMIT 1) change
+ ORDER BY open.id LIMIT %(most)s
+"""
+LAST_CHANGE = """
+SELECT variant FROM unnest(%(variants)s::integer[]) AS removed (variant), LATERAL (  -- index change_to_variant
+       SELECT number FROM flags_change change
+        WHERE flag_id = %(flag)s AND change.variant = removed.variant AND change.variant > 0
+        ORDER BY number DESC LIMIT 1) change
+ ORDER BY number DESC LIMIT 1
+"""
 WORDS = {
     "setting": "the setting of the organization {organizationId}",
     "rule": "the targeting rule {ruleId!r}",
@@ -91,11 +104,13 @@ def _asked_for(wanted: Mapping[str, Any]) -> Iterator[str]:
 
 def _carried(flag: Flag, by_number: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     """Return the jobs that still replace a variant in flag states, or carry it there."""
-    former = Change.objects.filter(flag=flag, variant__in=by_number).order_by("number")
-    last = former.values_list("variant", flat=True).last()
-    if last is None:
-        return
-    under_way = Job.objects.filter(Q(pk=OuterRef("job")) | Q(parent_job=OuterRef("job")), status__in=OPEN)
-    changes = Change.objects.filter(Exists(under_way), flag=flag, job__isnull=False).order_by("number")
-    for job in changes.values_list("job", flat=True).distinct():
-        yield {"place": "job", "variant": by_number[last], "jobId": job}
+    jobs = _rows(UNDER_WAY, open=sorted(OPEN), flag=flag.pk, most=MOST_PLACES)
+    last = _rows(LAST_CHANGE, variants=list(by_number), flag=flag.pk) if jobs else []
+    for (job_id,) in jobs if last else []:
+        yield {"place": "job", "variant": by_number[last[0][0]], "jobId": job_id}
+
+
+def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from flags.definitions.models import Flag
 from flags.states.setting_rules import LOCK, NONE, SET
 from flags.values.stored_json import StoredJson
-from flags.values.variants import BY_ENABLED, word_of
+from flags.values.variants import BY_ENABLED, FIRST_CUSTOM_VALUE, word_of
 from flagsite.core.db.clock import ClockTimestamp
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
@@ -86,6 +86,12 @@ class Change(models.Model):
             models.Index(fields=["flag", "-number"], name="change_of_flag"),
             # an undo finds a change by its number
             models.Index(fields=["number"], name="change_by_number"),
+            # whoever removes a variant asks for the changes to it, and the clean-up for those to a custom value
+            models.Index(
+                fields=["flag", "variant", "-number"],
+                name="change_to_variant",
+                condition=models.Q(variant__gt=BY_ENABLED),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -209,6 +215,12 @@ class FlagSetting(models.Model):
                 fields=["expires_at"], name="setting_that_expires", condition=models.Q(expires_at__isnull=False)
             ),
             models.Index(fields=["flag"], name="lock_of_flag", condition=models.Q(kind=LOCK)),
+            # as `change_to_variant`
+            models.Index(
+                fields=["flag", "variant", "organization"],
+                name="setting_to_variant",
+                condition=models.Q(variant__gt=BY_ENABLED),
+            ),
             models.Index(
                 fields=["flag", "exempt_from"],
                 name="exemption_from_lock",
@@ -232,7 +244,8 @@ class CustomValue(models.Model):
     """A JSON value that a setting has given in place of a variant. Settings and flag states name it by its id.
 
     A row never changes, and settings with the same value share it. So a flag state means the same value before and
-    after its setting is replaced, however far the propagation is.
+    after its setting is replaced, however far the propagation is. The clean-up deletes a row that nothing names any
+    more (`flags.states.unused_custom_values`).
     """
 
     id = models.AutoField(primary_key=True)
@@ -284,6 +297,12 @@ class ReplacedSetting(models.Model):
             models.Index(fields=["organization_id", "flag_id", "replaced_at"], name="former_setting"),
             # a purge deletes those of one flag
             models.Index(fields=["flag_id"], name="replaced_setting_of_flag"),
+            # the clean-up asks which custom values are named
+            models.Index(
+                fields=["flag_id", "variant"],
+                name="custom_value_replaced",
+                condition=models.Q(variant__gte=FIRST_CUSTOM_VALUE),
+            ),
         ]
 
     def __str__(self) -> str:

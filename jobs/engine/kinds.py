@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from jobs.errors import UnknownKind
 from orgs.access.caller import Caller
@@ -94,13 +95,26 @@ def job_kind(name: str, *, queue: str = "default", **limits: Any) -> Callable[[W
     After any other exception the attempt fails and the engine retries.
 
     `limits` are further fields of `JobKind`. With `arguments`, people and programs may enqueue jobs of the kind.
+
+    The decorator raises ImproperlyConfigured if another function is the work of a kind with this name. A module may be
+    loaded again.
     """
 
     def register(work: Work) -> Work:
+        known = _kinds.get(name)
+        if known is not None and _path_of(known.work) != _path_of(work):
+            raise ImproperlyConfigured(
+                f"Two functions want to be the work of the kind of job {name!r}: {_path_of(known.work)} and "
+                f"{_path_of(work)}. Give one of them another name."
+            )
         _kinds[name] = JobKind(name=name, queue=queue, work=work, **limits)
         return work
 
     return register
+
+
+def _path_of(work: Work) -> str:
+    return f"{work.__module__}.{work.__qualname__}"
 
 
 def known_kinds() -> list[str]:
