@@ -37,6 +37,7 @@ from bench import (
     reads_beside_writers,
     recovery,
     scraping,
+    slow_checks,
     structure,
     time_travel,
     tree_control,
@@ -126,6 +127,7 @@ BENCHES: dict[str, Callable[[Installation, int], Result | list[Result]]] = {
     "ruled_in_process": in_process.ruled_in_process,
     "typed_reads": typed_values.typed_reads,
     "peer_reads": peer_reads.peer_reads,
+    "slow_checks": slow_checks.slow_checks,
     "variant_flip": typed_values.variant_flip,
 }
 
