@@ -9,7 +9,8 @@ LONGEST = 128
 MOST_READ = 1024
 """How many texts are kept with their versions: the rules of many flags ask for the same attribute."""
 NUMBER = "(0|[1-9][0-9]*)"
-VERSION = re.compile(rf"[vV]?{NUMBER}(?:\.{NUMBER})?(?:\.{NUMBER})?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
+BUILD = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+VERSION = re.compile(rf"[vV]?{NUMBER}(?:\.{NUMBER})?(?:\.{NUMBER})?(?:-([0-9A-Za-z.-]+))?(?:\+{BUILD})?")
 Identifier = tuple[int, int, str]
 Version = tuple[int, int, int, bool, tuple[Identifier, ...]]
 """Major, minor, patch, whether it is a release, and the identifiers of a pre-release. Versions compare as SemVer says.

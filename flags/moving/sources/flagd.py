@@ -21,9 +21,12 @@ from flags.moving.sources.conditions import (
     typed,
 )
 from flags.moving.sources.shares import shared_out
+from flags.targeting.versions import version_of
 
 PAIR, TEXT = 10, 11
 VERSIONS = {"=": "semverEq", "<": "semverLt", "<=": "semverLte", ">": "semverGt", ">=": "semverGte"}
+RANGES = frozenset({"^", "~"})
+"""The operators that ask for the same major, and for the same major and minor."""
 NUMBERS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 TEXTS = {"starts_with": "startsWith", "ends_with": "endsWith"}
@@ -153,12 +156,15 @@ class _Flag:
             return ALWAYS if logic else NEVER
         op, given = list(logic.items())[0]  # noqa: RUF015 - an empty object is an IndexError, and not the end of a loop
         given = given if isinstance(given, list) else [given]
+        _check_joined(op, given)
         if op == "and":
             return all_of(self._condition(each) for each in given)
         if op == "or":
             return any_of(self._condition(each) for each in given)
         if op in ("!", "!=", "!=="):
             return self._opposite({"==": given} if op != "!" else given[0])
+        if op == "sem_ver" and given[1] in RANGES:
+            return all_of(asks(*limit) for limit in _limits(given))
         found = self._clause(op, given)
         if found is None:
             raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of these values.")
@@ -169,9 +175,13 @@ class _Flag:
         logic = self._resolved(logic)
         op, given = next(iter(logic.items()), ("", [])) if isinstance(logic, dict) else ("", [])
         given = given if isinstance(given, list) else [given]
+        _check_joined(op, given)
         if op in ("and", "or"):
             parts = [self._opposite(each) for each in given]
             return any_of(parts) if op == "and" else all_of(parts)
+        if op == "sem_ver" and given[1] in RANGES:
+            lowest, highest = _limits(given)
+            return any_of([asks(*lowest, negate=True, missing=True), asks(*highest, negate=True)])
         found = self._clause(op, given)
         if found is None:
             raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say the opposite of {op!r} of these values.")
@@ -207,6 +217,25 @@ class _Flag:
             return logic
         self.references.follow()
         return self.evaluators[logic["$ref"]]
+
+
+def _limits(given: list[Any]) -> list[tuple[str, str, list[Any]]]:
+    """Return the two comparisons that say that a version is in a range. Raises NoEqual.
+
+    The lowest version of a range is the lowest pre-release of its first release.
+    """
+    name, version = _attribute(given[0]), version_of(given[2])
+    if not name or version is None:
+        raise NoEqual(Issue.OPERATOR, "Flagsite cannot say 'sem_ver' of these values.")
+    major, minor = version[0], version[1]
+    lowest, end = (f"{major}.0", f"{major + 1}.0") if given[1] == "^" else (f"{major}.{minor}", f"{major}.{minor + 1}")
+    return [(name, "semverGte", [f"{lowest}.0-0"]), (name, "semverLt", [f"{end}.0-0"])]
+
+
+def _check_joined(op: str, given: list[Any]) -> None:
+    """Check that a list of conditions is not empty. JSON Logic makes null of an empty one, which is not true."""
+    if op in ("and", "or") and not given:
+        raise NoEqual(Issue.OPERATOR, f"{op!r} joins no conditions.")
 
 
 def _attribute(logic: Any) -> str:

@@ -19,8 +19,8 @@ def row(content: Mapping[str, Any], found: Counter[str]) -> str:
     """The row of one suite."""
     codes = ", ".join(f"`{code}` {count}" for code, count in sorted(found.items()) if code != AS_EXPECTED)
     source = f"[{content['suite']}]({content['source']})"
-    version = f"{content['version']}, `{content['commit'][:8]}`"
-    return f"| {source} | {version} | {found.total()} | {found[AS_EXPECTED]} | {codes} |"
+    commit = f", `{content['commit'][:8]}`" if content["commit"] else ""
+    return f"| {source} | {content['version']}{commit} | {found.total()} | {found[AS_EXPECTED]} | {codes} |"
 
 
 def rows() -> list[str]:

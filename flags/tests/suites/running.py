@@ -19,14 +19,17 @@ from typing import Any
 from flags.errors import TargetingKeyMissing
 from flags.evaluation.engine import NO_ORGANIZATION_CONTEXT, Definition, EvaluationContext, evaluate
 from flags.evaluation.reasons import Reason
+from flags.moving.reading import Reading, read_flag_file
 from flags.serving.compiled_environment import CompiledFlags
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION
 from flags.serving.resolution import FailedResolution
-from flags.tests.moving.importing import read
+from flags.tests.moving.importing import definitions_of, read
 
 FOLDER = Path(__file__).parent / "data"
-FLAG_SUITES = ("flagd", "unleash", "growthbook", "flagsmith")
+OWN = "flagsite"
+"""The product in place of one that has no import: somebody has written its flags as a flag file."""
+FLAG_SUITES = ("flagd", "unleash", "growthbook", "flagsmith", "harness", "semver", "node-semver")
 """The names of the files whose cases are evaluations of flags."""
 ASKED = ("value", "enabled", "variant", "reason")
 AS_EXPECTED = "as expected"
@@ -44,6 +47,15 @@ def suite(name: str) -> dict[str, Any]:
     """What a file says."""
     content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return content
+
+
+def read_file(name: str, content: Any) -> tuple[dict[str, Definition], Reading]:
+    """The definitions of a file of a suite, and what the import says. The flags of some suites are a flag file."""
+    product = suite(name)["product"]
+    if product != OWN:
+        return read(product, content)
+    reading = read_flag_file(content)
+    return definitions_of(reading), reading
 
 
 def by_engine(definitions: Mapping[str, Definition], key: str, context: Mapping[str, Any]) -> Answer:
@@ -95,7 +107,7 @@ def outcomes(name: str) -> Iterator[tuple[str, Mapping[str, Any], Answer]]:
     Checks that the compiled flags answer as the engine does.
     """
     for file in suite(name)["files"]:
-        definitions, _ = read(suite(name)["product"], file["content"])
+        definitions, _ = read_file(name, file["content"])
         refused = in_circles(definitions)
         definitions = {key: one for key, one in definitions.items() if key not in refused}
         compiled = DefinitionSet(definitions, b"", frozenset()).compiled_flags(NO_ORGANIZATION.states, "")
@@ -116,8 +128,7 @@ def outcomes(name: str) -> Iterator[tuple[str, Mapping[str, Any], Answer]]:
 
 def left_out(name: str) -> list[dict[str, str]]:
     """The flags of each file of a suite that the import leaves out, with the code of the reason."""
-    product = suite(name)["product"]
-    readings = [read(product, file["content"])[1] for file in suite(name)["files"]]
+    readings = [read_file(name, file["content"])[1] for file in suite(name)["files"]]
     return [{each.flag: each.issue.value for each in found.remarks if not each.is_imported} for found in readings]
 
 
