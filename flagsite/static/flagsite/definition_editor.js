@@ -1,4 +1,5 @@
-// Edits the targeting rules of a definition as cards, beside a trial of what is not saved yet.
+// Edits the targeting rules of a definition as cards, beside a trial of what is not saved yet, and its default rollout.
+import { editDefaultRollout } from "./default_rollout.js";
 import { canKeepNumbers, isObject, onOthers, read } from "./editor_parts.js";
 import { ruleCards } from "./rule_cards.js";
 import { servedBy } from "./rule_serve.js";
@@ -20,16 +21,20 @@ if (data && field && canKeepNumbers) {
         }
     };
     const variantKeys = () => isBoolean() ? known.booleans : variantsIn().map((each) => String(each.key));
-    const { beside, list, show } = ruleCards({
+    const { attributeInput, beside, list, show } = ruleCards({
         field, known, served: servedBy({ variantKeys, isBoolean }), added: () => ({ serve: { variant: variantKeys()[0] ?? "" } }),
         words: { some: "The first rule that matches decides.", none: "No rule yet: the values of organizations count." },
     });
+    const rolloutField = document.getElementById("id_default_rollout");
+    const showRollout = rolloutField
+        ? editDefaultRollout({ field: rolloutField, variantKeys, isBoolean, attributeInput }) : () => {};
     let shownKeys = JSON.stringify(variantKeys());
     const showVariants = () => {
         const keys = JSON.stringify(variantKeys());
         if (keys !== shownKeys) {
             shownKeys = keys;
             show();
+            showRollout();
         }
     };
     onOthers(variantsField, showVariants);

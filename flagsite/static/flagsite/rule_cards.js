@@ -116,5 +116,5 @@ export const ruleCards = ({ field, known, words, added = () => ({}), served = ()
     };
     onOthers(field, load);
     load();
-    return { beside, list, show };
+    return { attributeInput: clauses.attributeInput, beside, list, show };
 };

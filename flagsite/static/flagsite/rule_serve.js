@@ -4,6 +4,13 @@ import { input, isObject, labelled, make, numberOf, select } from "./editor_part
 const SHARE = "\u0000share";
 const UNITS = { targetingKey: "users", organization: "organizations", ancestor: "ancestors on level" };
 
+// Return a rollout that gives each variant the same share.
+export const evenShares = (keys) => {
+    const even = Math.floor(100 / (keys.length || 1));
+    const weights = keys.map((key, place) => [key, place ? even : 100 - even * (keys.length - 1)]);
+    return { rollout: Object.fromEntries(weights), by: "targetingKey" };
+};
+
 // Return the function that makes the elements. `variantKeys` and `isBoolean` tell how the form stands.
 export const servedBy = ({ variantKeys, isBoolean }) => {
     const served = (rule, number, tools) => {
@@ -13,16 +20,21 @@ export const servedBy = ({ variantKeys, isBoolean }) => {
         const chosen = isObject(serve.rollout) ? SHARE : String(serve.variant ?? "");
         const unknown = chosen === SHARE || keys.includes(chosen) ? [] : [[chosen, chosen ? `${chosen} (no variant)` : "–"]];
         const choice = select([...unknown, ...keys.map((key) => [key, key]), [SHARE, "a share"]], chosen, (value) => {
-            const even = Math.floor(100 / (keys.length || 1));
-            const weights = keys.map((key, place) => [key, place ? even : 100 - even * (keys.length - 1)]);
-            rule.serve = value === SHARE ? { rollout: Object.fromEntries(weights), by: "targetingKey" } : { variant: value };
+            rule.serve = value === SHARE ? evenShares(keys) : { variant: value };
             tools.changed(`[data-at="${number}.serve"]`);
         }, { "data-at": `${number}.serve` });
         return make("div", { class: "fs-serve", role: "group", "aria-label": `What rule ${number + 1} serves` },
             make("span", { class: "fs-note fs-join" }, "then"), labelled("Serve", choice),
             ...(chosen === SHARE ? share(serve, keys, number, tools) : []));
     };
-    const share = (serve, keys, number, { store, changed, attributeInput }) => {
+    const share = shares(isBoolean);
+    return served;
+};
+
+// Return the function that makes the weights, the unit and the bar of a rollout. It gets the rollout, the keys of the
+// variants, the name under which its elements are found again, and what stores and shows the rollout.
+export const shares = (isBoolean) => {
+    const share = (serve, keys, name, { store, changed, attributeInput }) => {
         const weights = serve.rollout;
         const names = [...new Set([...keys, ...Object.keys(weights)])];
         const bar = make("span", { class: "fs-weights", "aria-hidden": "true" });
@@ -55,8 +67,8 @@ export const servedBy = ({ variantKeys, isBoolean }) => {
             if (value === "ancestor") {
                 serve.level = 1;
             }
-            changed(`[data-at="${number}.unit"]`);
-        }, { "data-at": `${number}.unit` });
+            changed(`[data-at="${name}.unit"]`);
+        }, { "data-at": `${name}.unit` });
         showBar();
         return [
             ...(isBoolean() ? ["on"] : names).map(weight), labelled("of", unit),
@@ -72,5 +84,5 @@ export const servedBy = ({ variantKeys, isBoolean }) => {
             bar, sum,
         ];
     };
-    return served;
+    return share;
 };

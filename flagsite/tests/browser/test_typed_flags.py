@@ -99,3 +99,39 @@ def test_a_person_gives_an_organization_a_variant_and_one_below_its_own_value(
     page.get_by_role("link", name="Set palette-color on Palette").click()
     expect(page.get_by_label("Variant")).to_contain_text("the default: blue")
     picture(page, "typed-dialog", whole=False)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_the_default_rollout_has_the_weights_and_the_bar_of_rules(
+    site: Installation, sign_in: SignIn, picture: Callable[..., None], phone: bool
+) -> None:
+    key = "split-phone" if phone else "split"
+    site.manage("define_flag", key, "type=string", f"variants={VARIANTS}", "enabled=true")
+    page = sign_in("olga", dark=phone, phone=phone)
+    page.goto("/admin/flags/flag/")
+    page.get_by_role("link", name=key, exact=True).first.click()
+    page.get_by_role("link", name="Definition", exact=True).click()
+    group = page.get_by_role("group", name="Default rollout")
+    if not group.is_visible():
+        page.get_by_text("Type and variants").click()
+    group.get_by_label("roll out by weight").check()
+    group.get_by_label("red %").fill("25")
+    expect(group.get_by_role("status")).to_have_text("The weights add up to 75 %. Make them 100 %.")
+    group.get_by_label("blue %").fill("75")
+    expect(group.get_by_text("The weights add up")).to_have_count(0)
+    group.get_by_label("of", exact=True).select_option("organizations")
+    picture(page, "default-rollout-phone" if phone else "default-rollout")
+    assert serious(page) == []
+    assert fits(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(lambda url: "tab=definition" not in url)
+    expect(page.locator("#main")).to_contain_text("blue for 75 %, red for 25 % of organizations")
+    stored = site.get(f"/v1/feature-flags/{key}").json()["defaultRollout"]
+    assert stored == {"rollout": {"blue": 75, "red": 25}, "by": "organization"}
+    page.get_by_role("link", name="Definition", exact=True).click()
+    if not group.is_visible():
+        page.get_by_text("Type and variants").click()
+    group.get_by_label("roll out by weight").uncheck()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(lambda url: "tab=definition" not in url)
+    assert site.get(f"/v1/feature-flags/{key}").json()["defaultRollout"] is None
