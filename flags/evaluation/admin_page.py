@@ -167,7 +167,7 @@ def _given(request: HttpRequest, caller: Caller) -> Any:
     if request.method == "POST":
         return request.POST
     organization = request.GET.get("organization") or (f"id:{caller.organization_id}" if caller.organization_id else "")
-    return {"organization": organization} if organization else None
+    return {"organization": organization, "attributes": "{}"} if organization else None
 
 
 def explanation_of(caller: Caller, flag: Flag, values: dict[str, Any]) -> Explanation:

@@ -24,6 +24,7 @@ from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.reading_pages import only_reads
 from orgs.access.operator_admin import OperatorAdmin, require_caller
+from orgs.access.organization_picker import OrganizationPicker
 from orgs.access.visible_organizations import find_visible_organization
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ class MovingPages(Pages):
         plan = self._carry_out(request, form) if is_sent and form.is_valid() else None
         if isinstance(plan, HttpResponse):
             return plan
-        context = {"opts": self.opts, "title": "Import flags", "form": form, **(_shown(plan) if plan else {})}
+        picker = OrganizationPicker().render("flagd", None, {"id": "flagd", "required": True})
+        context = {"opts": self.opts, "title": "Import flags", "form": form, "picker": picker}
+        context |= _shown(plan) if plan else {}
         request.current_app = self.admin_site.name
         frame = self.admin_site.each_context(request)
         return TemplateResponse(request, "admin/flags/import.html", frame | context)

@@ -40,7 +40,7 @@ class SegmentAdmin(SegmentEditorPages, OperatorAdmin):
     empty_hint = "Create a segment, and let the rules of flags ask for it with the operator inSegment."
     form = SegmentForm
     paginator = CappedPaginator
-    list_display = ("key", "what", "rule_count", "included_count", "excluded_count", "owner")
+    list_display = ("key", "about", "rule_count", "included_count", "excluded_count", "owner")
     search_fields = ("key", "description", "owner")
     ordering = ("key",)
     change_form_before_template = "admin/flags/segments/uses.html"
@@ -48,7 +48,7 @@ class SegmentAdmin(SegmentEditorPages, OperatorAdmin):
     change_form_outer_after_template = "admin/flags/try_out_form.html"
 
     @admin.display(description="description")
-    def what(self, segment: Segment) -> Any:
+    def about(self, segment: Segment) -> Any:
         """The beginning of the description."""
         return clipped(segment.description)
 

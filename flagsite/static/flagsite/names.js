@@ -1,4 +1,4 @@
-// Gives search boxes (select2) the name of the label of their list of choices, for screen readers.
+// Gives search boxes (select2) the name of the label of their list of choices, and hides what is no choice from screen readers.
 "use strict";
 (() => {
     const nameAll = () => {
@@ -9,6 +9,7 @@
                 part.removeAttribute("aria-labelledby");
                 part.setAttribute("aria-label", name || select.name);
             }
+            box?.querySelector(".select2-selection__clear")?.setAttribute("aria-hidden", "true");  // for the mouse only
         }
     };
     document.addEventListener("DOMContentLoaded", () => {
