@@ -8,9 +8,11 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from flags.definitions.flag_words import value_in_words
 from flags.states.deletion_planning import FlagThere
 from flags.states.move_planning import FlagInMove
-from flags.states.planning import Plan, Sample
+from flags.states.planning import UNREAD, Plan, Sample
+from flags.values.variants import is_custom
 from flagsite.core import example_names as names
 from flagsite.core.api.combinations import exactly_one_form
 from flagsite.core.api.input import StrictBoolean, WriteInput
@@ -35,6 +37,8 @@ PLANNED = {
             "after": False,
             "beforeVariant": "on",
             "afterVariant": "off",
+            "beforeValue": "true",
+            "afterValue": "false",
         },
     ],
     "jobsUnderWay": [],
@@ -45,12 +49,16 @@ ASKED = (
     "there is too much to count."
 )
 UNDER_WAY = "Open jobs that touch these organizations and flags, of which your key sees the organizations; at most 20."
+VALUE = "The value as JSON text; of a long one, the beginning. Null: nothing is set, or there is no value."
 VARIANT = "The key of the variant, `custom` for a custom value. Null: there is none."
 HASH = "Send it with the change, so that nothing else happens."
 
 
 class SampleSerializer(serializers.Serializer[Sample]):
-    """Organizations of the subtree that get another value together. The context has `paths` by organization id."""
+    """Organizations of the subtree that get another value together.
+
+    The context has `paths` by organization id, and `custom` values by their numbers.
+    """
 
     organizationId = serializers.IntegerField(
         source="organization_id", help_text="The organization, or the one that they are below."
@@ -61,6 +69,20 @@ class SampleSerializer(serializers.Serializer[Sample]):
     after = serializers.BooleanField(source="after.enabled", allow_null=True)
     beforeVariant = serializers.CharField(source="before.variant", allow_null=True, help_text=VARIANT)
     afterVariant = serializers.CharField(source="after.variant", allow_null=True, help_text=VARIANT)
+
+    beforeValue = serializers.SerializerMethodField(help_text=VALUE)
+    afterValue = serializers.SerializerMethodField(help_text=VALUE)
+
+    def get_beforeValue(self, sample: Sample) -> str | None:  # noqa: N802 - the wire's name
+        return self._text(sample.before.value, sample.numbers[0])
+
+    def get_afterValue(self, sample: Sample) -> str | None:  # noqa: N802 - the wire's name
+        return self._text(sample.after.value, sample.numbers[1])
+
+    def _text(self, value: Any, number: int) -> str | None:
+        """Return the value as text. In place of the custom value with this number, `value` is UNREAD."""
+        found = self.context["custom"].get(number) if value == UNREAD and is_custom(number) else value
+        return None if found is None else value_in_words(found)
 
     def get_path(self, sample: Sample) -> list[str]:
         return list(self.context["paths"].get(sample.organization_id, []))

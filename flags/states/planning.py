@@ -6,14 +6,15 @@ way, and its cost depends on the settings and not on the organizations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
-from flags.states.choices import Chosen
+from flags.evaluation.context_loader import CustomValues, load_custom_values
+from flags.states.choices import NEW_CUSTOM_VALUE, NOT_GIVEN, Chosen
 from flags.states.effects import Effect, Part, changed_from, differs, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, settings_of_subtree
 from flags.states.setting_rules import LOCK, NONE, SET, Below, DecidedValue, PlacedSetting, lock_to_lift, pieces_of
@@ -54,20 +55,22 @@ class AnyPlan(Protocol):
 class Sample:
     """Organizations of a subtree that get another value together: `size` at or below one of them.
 
-    Custom values are not read: in place of one, `before` and `after` have UNREAD.
+    Custom values are not read: in place of one, `before` and `after` have UNREAD, and `numbers` has its number.
     """
 
     organization_id: int
     size: int
     before: ShownValue
     after: ShownValue
+    numbers: tuple[int, int]
+    """The numbers of the variants or custom values before and after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The effect of a change on one flag, and the hash by which a later request says that it knows this effect.
 
-    `samples` are parts of the subtree that get another value.
+    `samples` are parts of the subtree that get another value. `planned` is the custom value that the change would give.
     """
 
     effect: Effect
@@ -77,6 +80,7 @@ class Plan:
     settings: SettingsOfSubtree
     after: SettingsOfSubtree
     samples: Sequence[Sample] = ()
+    planned: Any = NOT_GIVEN
 
     @property
     def changed(self) -> int:
@@ -132,7 +136,7 @@ def of_set(subtree: Subtree, chosen: Chosen, *, below: Below = Below.OVERWRITE, 
         variant=chosen.number(is_stored=False),
     )  # fmt: skip
     request = f"set {chosen.request} {below.value} {only_here}"
-    return _plan(subtree, flag, own, request, ends_below=below is Below.OVERWRITE)
+    return replace(_plan(subtree, flag, own, request, ends_below=below is Below.OVERWRITE), planned=chosen.value)
 
 
 def of_reset(subtree: Subtree, flag: Flag, *, below: bool = False) -> Plan:
@@ -182,8 +186,21 @@ def samples_of(parts: Sequence[Part], flag: Flag) -> list[Sample]:
     """Return the first parts that get another value, as people read them."""
     first = [part for part in parts if differs(part.before, part.after, default=flag.enabled)][:MAX_SAMPLES]
     return [
-        Sample(part.organization_id, part.size, _shown(flag, part.before), _shown(flag, part.after)) for part in first
-    ]
+        Sample(
+            part.organization_id, part.size, _shown(flag, part.before), _shown(flag, part.after),
+            (part.before.variant, part.after.variant),
+        )
+        for part in first
+    ]  # fmt: skip
+
+
+def custom_values_of(samples: Iterable[Sample], planned: Any = NOT_GIVEN) -> CustomValues:
+    """Return the custom values of samples by their numbers, with one query at most.
+
+    `planned` is the custom value that a change would give, which is perhaps not stored.
+    """
+    values = load_custom_values(number for sample in samples for number in sample.numbers)
+    return values if planned is NOT_GIVEN else {**values, NEW_CUSTOM_VALUE: planned}
 
 
 def _shown(flag: Flag, value: DecidedValue) -> ShownValue:

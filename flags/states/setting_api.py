@@ -187,6 +187,7 @@ def context_of(caller: Caller, plan: planning.Plan) -> dict[str, Any]:
     return {
         "figures": figures(caller, plan.subtree, plan.changes, [flag_id] if flag_id else []),
         "paths": path_names_of({part.organization_id for part in plan.samples}, top_id=caller.organization_id),
+        "custom": planning.custom_values_of(plan.samples, plan.planned),
     }
 
 

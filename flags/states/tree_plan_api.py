@@ -21,6 +21,7 @@ from flags.states.plan_serializers import (
     MovePlanSerializer,
     TreeChangeInput,
 )
+from flags.states.planning import custom_values_of
 from orgs.access.caller import Caller
 from orgs.access.endpoints import Endpoint
 from orgs.access.models import Role
@@ -95,10 +96,11 @@ def planned_move(planned: PlannedMove) -> dict[str, Any]:
     plan = of_move(subtree, planned.parent.pk if planned.parent else None, keeps_values=planned.keeps_values)
     known = known_to(caller, plan.affected)
     listed = known[:MAX_FLAGS]
-    samples = {part.organization_id for each in listed for part in each.samples}
+    samples = [part for each in listed for part in each.samples]
     context = {
         "figures": figures(caller, subtree, plan.changes, None),
-        "paths": path_names_of(samples, top_id=caller.organization_id),
+        "paths": path_names_of({part.organization_id for part in samples}, top_id=caller.organization_id),
+        "custom": custom_values_of(samples),
     }
     answer: dict[str, Any] = {
         "organizations": subtree.size,

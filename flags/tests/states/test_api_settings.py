@@ -140,7 +140,8 @@ def test_a_plan_counts_and_writes_nothing(api: Api, cast: Cast) -> None:
     assert (lock["changed"], lock["own"], lock["masked"], lock["locked"]) == (1, 0, 1, 6)
     assert lock["samples"] == [
         {"organizationId": cast.oslo.pk, "path": ["Acme", "North", "Oslo"], "organizations": 1,
-         "before": False, "after": True, "beforeVariant": "off", "afterVariant": "on"},
+         "before": False, "after": True, "beforeVariant": "off", "afterVariant": "on",
+         "beforeValue": "false", "afterValue": "true"},
     ]  # fmt: skip
     overwrite = api.post(f"{address(cast.acme)}/plan", {"value": True, "below": "overwrite"}).json()
     assert (overwrite["changed"], overwrite["ended"]) == (1, 1)

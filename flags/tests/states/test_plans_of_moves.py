@@ -74,7 +74,8 @@ def test_the_plan_of_a_move_says_which_values_change_and_writes_nothing(api: Api
     assert (flag["featureFlag"], flag["changed"], flag["materialised"]) == ("checkout", 1, None)
     assert flag["samples"] == [
         {"organizationId": cast.bergen.pk, "path": ["Acme", "North", "Bergen"], "organizations": 1,
-         "before": True, "after": None, "beforeVariant": "on", "afterVariant": None},
+         "before": True, "after": None, "beforeVariant": "on", "afterVariant": None,
+         "beforeValue": "true", "afterValue": None},
     ]  # fmt: skip
     assert list(FlagSetting.objects.order_by("pk").values()) == settings
     assert Organization.objects.get(pk=cast.bergen.pk).parent_id == cast.north.pk

@@ -132,6 +132,20 @@ def test_a_lock_a_plan_and_a_reset_know_variants(api: Api, cast: Cast, flag: Fla
     assert rows() == {"oslo": "red"}
 
 
+def test_the_samples_of_a_plan_show_custom_values_shortened(api: Api, cast: Cast, flag: Flag) -> None:
+    put(api, cast.acme, value="#0f0")
+    planned = api.post(f"{address(cast.acme)}/plan", {"value": "#123"}).json()["samples"][0]
+    assert (planned["beforeVariant"], planned["beforeValue"]) == ("custom", '"#0f0"')
+    assert (planned["afterVariant"], planned["afterValue"]) == ("custom", '"#123"')
+    to_variant = api.post(f"{address(cast.acme)}/plan", {"variant": "red"}).json()["samples"][0]
+    assert (to_variant["beforeValue"], to_variant["afterValue"]) == ('"#0f0"', '"#f00"')
+    Flag.objects.update(value_schema=None)
+    long = api.post(f"{address(cast.acme)}/plan", {"value": "x" * 5000}).json()["samples"][0]
+    assert long["afterValue"].startswith('"xxx')
+    assert long["afterValue"].endswith("x…")
+    assert len(long["afterValue"]) < 200
+
+
 def test_the_same_custom_value_is_stored_once_and_another_one_never_replaces_it(
     api: Api, cast: Cast, flag: Flag
 ) -> None:
