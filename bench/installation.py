@@ -239,7 +239,7 @@ def free_port() -> int:
 EMPTY_TABLES = """
 TRUNCATE flags_flagstate, flags_flagsetting, flags_change, flags_flag, flags_flag_prerequisites, jobs_job,
          flags_replacedsetting, flags_formerplacement, flags_formerdefinition, flags_segment, flags_formersegment,
-         jobs_jobfailure, jobs_deedtarget CASCADE;
+         jobs_jobfailure, jobs_deedtarget, orgs_organizationattribute CASCADE;
 SET LOCAL session_replication_role = replica;  -- no row refers to them, and the check of each foreign key is slow
 DELETE FROM orgs_organization;
 SET LOCAL session_replication_role = origin;

@@ -12,20 +12,16 @@ import psutil
 from bench import client
 from bench.flagd_server import FlagdServer
 from bench.installation import Installation
-from bench.mixed_flags import DEFAULT_VARIANT, VARIANTS, MixedFlag, mixed_flags
+from bench.mixed_flags import MixedFlag, mixed_flags
+from bench.planted_flags import plant_flags
 from bench.reads import PATH, Measured, answering, better_quarter, databases, measured_run, send_once, warm_up
 from bench.report import Result, say
 from bench.rule_sets import Context, contexts
-from bench.translated_rules import flagsite_rules
 from bench.unleash_server import UnleashServer
 
 CHECKED = 200
 REQUESTS_OF_A_TURN = 3_000
 ROUNDS = 8
-PLANT_FLAG = """
-INSERT INTO flags_flag (key, description, type, variants, variants_made, default_variant, targeting_rules)
-VALUES (%(name)s, '', %(type)s, %(variants)s, %(made)s, %(default)s, %(rules)s)
-"""
 PLANT_STATES = """
 INSERT INTO flags_flagstate (organization_id, flag_id, source_id, change_number, job_id, updated_at, enabled)
 SELECT organization.id, flag.id, 1, 1, NULL, now(), flag.key = ANY (%(enabled)s)
@@ -57,8 +53,7 @@ class Flagsite:
         """Plant the flags and their states, and fill the evaluation cache."""
         installation.create_trees(descendants)
         ((self._organizations,),) = installation.sql("SELECT count(*) FROM orgs_organization")
-        for flag in flags:
-            installation.sql(PLANT_FLAG, _columns(flag))
+        plant_flags(installation, flags)
         installation.sql(PLANT_STATES, {"enabled": [flag.name for flag in flags if flag.enabled]})
         installation.sql("VACUUM (ANALYZE) flags_flagstate")
         self.port = installation.port
@@ -109,14 +104,6 @@ def peer_reads(installation: Installation, rows: int) -> list[Result]:
         installation.end(flagd.process)
     assert {status for each in turns.values() for one in each for status in one.run.statuses} == {200}
     return _results(turns)
-
-
-def _columns(flag: MixedFlag) -> dict[str, Any]:
-    variants = [{"key": key, "value": value, "number": n} for n, (key, value) in enumerate(VARIANTS.items(), 1)]
-    typed = {"type": "object", "variants": json.dumps(variants), "made": len(variants), "default": DEFAULT_VARIANT}
-    boolean = {"type": "boolean", "variants": "[]", "made": 0, "default": ""}
-    rules = json.dumps(flagsite_rules(flag.rules))
-    return {"name": flag.name, "rules": rules, **(typed if flag.has_objects else boolean)}
 
 
 def _check(server: FlagServer, flags: list[MixedFlag], users: list[tuple[str, Context]]) -> None:
