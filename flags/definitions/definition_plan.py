@@ -21,6 +21,7 @@ from flags.evaluation.wants import keys_of
 from flags.states.effects import parts_of
 from flags.states.models import FlagSetting
 from flags.states.placed_settings import count_organizations, settings_everywhere
+from flags.targeting.rules import served_keys
 from flags.values.checks import canonical_json
 from flags.values.variants import BY_ENABLED, is_custom
 from flagsite.core.ids import MAX_ID
@@ -54,9 +55,10 @@ class DefinitionPlan:
     """What a change of a definition would do.
 
     `changed` organizations get another answer for all users, or for some of them, in an environment without override.
-    It is an upper bound or an expectation if `is_estimate`. In `environments`, the override changes. `users_added` and
-    `users_removed` are numbers of targeting keys of the whitelist. `needed_by` has the flags whose answers may change
-    too. `schedule_ids` are those of the next scheduled changes, MAX_NAMED at most, of `open_schedules`.
+    It is an upper bound or an expectation if `is_estimate`. In `environments`, the override changes, or its value.
+    `users_added` and `users_removed` are numbers of targeting keys of the whitelist. `needed_by` has the flags whose
+    answers may change too. `schedule_ids` are those of the next scheduled changes, MAX_NAMED at most, of
+    `open_schedules`.
     """
 
     organizations: int
@@ -101,7 +103,7 @@ def of_change(flag: Flag, before: Mapping[str, Any], changed: Mapping[str, Any])
     stopped = [_is_stopped(needed, needed[flag.key]), _is_stopped(needed, _definition(needed[flag.key], changed))]
     total = count_organizations()
     differing, is_estimate = _differing(_groups_of(flag, total), before, after, stopped)
-    environments = [] if all(stopped) else _environments(before["environments"], after["environments"])
+    environments = [] if all(stopped) else _environments(before, after)
     users = [set(values["whitelist"]) for values in (before, after)]
     has_other_answers = bool(differing or environments or users[0] != users[1])
     needed_by = prerequisites.all_that_need(flag.key) if has_other_answers else []
@@ -128,8 +130,11 @@ def _fields(before: Mapping[str, Any], changed: Mapping[str, Any]) -> list[Field
     return [FieldChange(name, old[name], value) for name, value in new.items()]
 
 
-def _environments(before: Mapping[str, bool], after: Mapping[str, bool]) -> list[str]:
-    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+def _environments(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the environments whose override changes, or serves another value."""
+    old, new = before["environments"], after["environments"]
+    is_moved = _by_default(before) != _by_default(after)
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name) or (is_moved and new.get(name)))
 
 
 def _definition(former: Definition, changed: Mapping[str, Any]) -> Definition:
@@ -218,16 +223,26 @@ def _value_in(values: Mapping[str, Any], number: int, key: str) -> str:
     return canonical_json(chosen["value"]) if chosen else ""
 
 
-def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> tuple[frozenset[str], Any, Any]:
-    """Return the whitelist with its default rollout, and the targeting rules.
+def _for_some_users(values: Mapping[str, Any], *, stopped: bool) -> str:
+    """Return as JSON what decides for some users before the organization's value: the whitelist and targeting rules.
 
-    They decide for some users before the organization's value.
+    It has the values that they serve, and the formula of the buckets if a rule has a rollout.
     """
-    if stopped:
-        return frozenset(), [], None
-    whitelist, rollout = frozenset(values["whitelist"]), values["default_rollout"]
-    by_rollout = (rollout, values["salt"], values["hash_version"]) if whitelist and rollout else None
-    return whitelist, values["targeting_rules"], by_rollout
+    whitelist, rules = sorted(values["whitelist"]), values["targeting_rules"]
+    if stopped or not (whitelist or rules):
+        return ""
+    texts = {each["key"]: each["value"] for each in values["variants"]}
+    served = {key: texts.get(key) for rule in rules for key in served_keys(rule)}
+    has_rollout = any("rollout" in rule["serve"] for rule in rules)
+    buckets = [values["salt"], values["hash_version"]] if has_rollout else []
+    return canonical_json([whitelist, _by_default(values) if whitelist else "", rules, served, buckets])
+
+
+def _by_default(values: Mapping[str, Any]) -> str:
+    """Return as JSON what is served where the flag is on and nothing else has chosen a variant."""
+    rollout = values["default_rollout"]
+    parts = [rollout, values["salt"], values["hash_version"], values["variants"]] if rollout else []
+    return canonical_json([_value_in(values, BY_ENABLED, values["default_variant"]), parts])
 
 
 def _share(values: Mapping[str, Any], group: Group) -> float:

@@ -12,6 +12,7 @@ from flags.errors import VariantInUse
 from flags.states.models import FlagSetting
 from flags.targeting.rules import served_keys
 from jobs.engine.states import OPEN
+from orgs.tree.subtrees import is_at_or_below
 
 MOST_PLACES = 20
 # Of a million changes of a flag, few have a job that is open. So the open jobs come first, each with its own changes.
@@ -37,7 +38,26 @@ WORDS = {
     "offVariant": "the off variant",
     "prerequisite": "the flag {neededBy!r}, which needs it",
     "job": "the job {jobId}, which is under way",
+    "state": "the organization {organizationId}, where a job has not replaced it",
 }
+# The organizations in whose subtree a job that was cancelled or has failed may have left something. Few jobs end so.
+NOT_CARRIED = """
+SELECT change.organization_id FROM (
+       SELECT DISTINCT COALESCE(parent_job_id, id) AS id FROM jobs_job
+        WHERE status IN ('FAILED', 'CANCELLED') OR failed > 0) ended, LATERAL (
+       SELECT organization_id FROM flags_change WHERE job_id = ended.id AND flag_id = %(flag)s) change
+ UNION SELECT organization_id FROM flags_change change  -- index partial_change
+        WHERE flag_id = %(flag)s AND (is_partial OR is_partial IS NULL)
+ ORDER BY 1
+"""
+LEFT = f"""
+SELECT state.organization_id, state.variant
+  FROM orgs_organization top
+  JOIN orgs_organization organization ON {is_at_or_below("organization", top="top")}
+  JOIN flags_flagstate state ON state.organization_id = organization.id AND state.flag_id = %(flag)s
+ WHERE top.id = ANY(%(organizations)s) AND state.variant = ANY(%(numbers)s)
+ GROUP BY state.organization_id, state.variant ORDER BY state.organization_id LIMIT %(most)s
+"""  # noqa: S608 - no input in it
 
 
 def check_unused(flag: Flag, removed: Mapping[str, int]) -> None:
@@ -103,11 +123,19 @@ def _asked_for(wanted: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _carried(flag: Flag, by_number: Mapping[int, str]) -> Iterator[dict[str, Any]]:
-    """Return the jobs that still replace a variant in flag states, or carry it there."""
-    jobs = _rows(UNDER_WAY, open=sorted(OPEN), flag=flag.pk, most=MOST_PLACES)
-    last = _rows(LAST_CHANGE, variants=list(by_number), flag=flag.pk) if jobs else []
-    for (job_id,) in jobs if last else []:
+    """Return the jobs that still replace a variant in flag states, or carry it there, and flag states that kept it.
+
+    A flag state keeps a variant if the job that had to replace it was cancelled or has failed there.
+    """
+    last = _rows(LAST_CHANGE, variants=list(by_number), flag=flag.pk)
+    if not last:
+        return
+    for (job_id,) in _rows(UNDER_WAY, open=sorted(OPEN), flag=flag.pk, most=MOST_PLACES):
         yield {"place": "job", "variant": by_number[last[0][0]], "jobId": job_id}
+    tops = [organization for (organization,) in _rows(NOT_CARRIED, flag=flag.pk)]
+    left = _rows(LEFT, flag=flag.pk, organizations=tops, numbers=list(by_number), most=MOST_PLACES) if tops else []
+    for organization, number in left:
+        yield {"place": "state", "variant": by_number[number], "organizationId": organization}
 
 
 def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from flags.definitions.definition_plan import FieldChange
+from flags.definitions.fields import differ
 from flags.errors import SegmentCycle
 from flags.segments import service
 from flags.segments.fields import FIELDS, default_of, values_of
@@ -87,7 +88,7 @@ def _write(
             error.args = (error.detail,)
         raise
     after = values_of(segment)
-    changes = [FieldChange(name, before[name], after[name]) for name in FIELDS if before[name] != after[name]]
+    changes = [FieldChange(name, before[name], after[name]) for name in FIELDS if differ(before[name], after[name])]
     return WrittenSegment(entry.key, CHANGE if changes else NONE, changes)
 
 

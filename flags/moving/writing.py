@@ -17,7 +17,7 @@ from django.db import transaction
 
 from flags.definitions import service
 from flags.definitions.definition_plan import FieldChange
-from flags.definitions.fields import FIELDS, as_json, values_of
+from flags.definitions.fields import FIELDS, as_json, differ, values_of
 from flags.definitions.models import Flag
 from flags.errors import FlagFileChangedMeanwhile, PrerequisiteCycle
 from flags.evaluation.wants import keys_of
@@ -135,7 +135,7 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
     except FlagsiteError as error:
         raise _naming(error, entry.key)  # noqa: B904 - the same error
     after = as_json(values_of(flag))
-    changes = [FieldChange(name, before[name], after[name]) for name in after if before[name] != after[name]]
+    changes = [FieldChange(name, before[name], after[name]) for name in after if differ(before[name], after[name])]
     is_archived = any(change.name == "archived" and change.after for change in changes)
     action = Action.ARCHIVE if is_archived else Action.CHANGE if changes else Action.NONE
     return WrittenFlag(entry.key, action, changes)

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from flags.definitions.fields import differ
 from flags.definitions.models import Flag
 from flags.definitions.service import ANY, Undoes, lock_definitions
 from flags.errors import InvalidSegment, SegmentChangedMeanwhile, SegmentExists, SegmentNeeded
@@ -170,7 +171,7 @@ def _lock_segment(key: str, expected: Collection[str]) -> Segment:
 
 def _changed(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from those of before."""
-    return {name: value for name, value in _normalized(values).items() if before[name] != value}
+    return {name: value for name, value in _normalized(values).items() if differ(before[name], value)}
 
 
 def _take_over(segment: Segment, changed: Mapping[str, Any]) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from flags.definitions.models import Flag
 from flags.states.setting_rules import NONE, DecidedValue, Piece, PlacedSetting, decide
 from flags.values.variants import BY_ENABLED
 from flagsite.core.ids import MAX_ID
@@ -85,6 +87,23 @@ def _is_set(setting: PlacedSetting | None) -> bool:
     return setting is not None and setting.kind != NONE
 
 
+class DefaultValue(NamedTuple):
+    """What a definition says where settings say nothing: whether the flag is on, and the number of the variant then.
+
+    The number is 0 if the flag is boolean.
+    """
+
+    enabled: bool
+    variant: int = BY_ENABLED
+
+    @classmethod
+    def of(cls, flag: Flag) -> DefaultValue:
+        """Return that of a flag. A default rollout serves no variant in particular."""
+        numbers = {each["key"]: each["number"] for each in flag.variants}
+        is_split = flag.default_rollout is not None
+        return cls(flag.enabled, BY_ENABLED if is_split else numbers.get(flag.default_variant, BY_ENABLED))
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """How many organizations of a subtree a change gives another value, and what happens to their settings.
@@ -107,7 +126,7 @@ class Effect:
         return self.organizations - self.changed
 
 
-def effect_of(parts: Sequence[Part], *, default: bool, ended: int) -> Effect:
+def effect_of(parts: Sequence[Part], *, default: DefaultValue, ended: int) -> Effect:
     """Add up the parts of a subtree. `default` is the flag's default, `ended` the number of settings that end."""
 
     def total(chosen: Iterator[Part]) -> int:
@@ -123,18 +142,24 @@ def effect_of(parts: Sequence[Part], *, default: bool, ended: int) -> Effect:
     )
 
 
-def differs(before: DecidedValue, after: DecidedValue, *, default: bool) -> bool:
+def differs(before: DecidedValue, after: DecidedValue, *, default: DefaultValue) -> bool:
     """Return whether two decided values are different, where the flag's default counts if nothing is decided."""
-    return (effective(before, default=default), before.variant) != (effective(after, default=default), after.variant)
+    return _answered(before, default) != _answered(after, default)
 
 
-def effective(value: DecidedValue, *, default: bool) -> bool:
+def effective(value: DecidedValue, *, default: DefaultValue) -> bool:
     """Return whether the flag is on by a decided value, or by the flag's default if nothing is decided."""
-    return default if value.enabled is None else value.enabled
+    return default.enabled if value.enabled is None else value.enabled
+
+
+def _answered(value: DecidedValue, default: DefaultValue) -> tuple[bool, int]:
+    """Return whether the flag is on, and the variant that it serves then; no variant in particular where it is off."""
+    enabled = effective(value, default=default)
+    return enabled, (value.variant or default.variant) if enabled else BY_ENABLED
 
 
 def organizations_changed(
-    of_flags: Sequence[tuple[bool, Sequence[Part]]], below: Sequence[PlacedSetting], *, top_id: int, size: int
+    of_flags: Sequence[tuple[DefaultValue, Sequence[Part]]], below: Sequence[PlacedSetting], *, top_id: int, size: int
 ) -> int:
     """Return how many organizations of a subtree get another value of at least one of several flags.
 
@@ -163,7 +188,7 @@ def organizations_changed(
     return total + sum(left for _, left, changing in open_subtrees if changing)
 
 
-def changed_from(before: Sequence[Piece], after: Sequence[Piece], *, default: bool) -> list[tuple[int, bool]]:
+def changed_from(before: Sequence[Piece], after: Sequence[Piece], *, default: DefaultValue) -> list[tuple[int, bool]]:
     """Return the numbers of the nested set at which organizations begin, or cease, to get another value.
 
     `before` and `after` are the pieces of the same subtree (`flags.states.setting_rules.pieces_of`).

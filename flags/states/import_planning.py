@@ -18,7 +18,7 @@ from typing import Any
 from django.db import connection
 
 from flags.definitions.models import Flag
-from flags.states.effects import Part, differs, organizations_changed, parts_of
+from flags.states.effects import DefaultValue, Part, differs, organizations_changed, parts_of
 from flags.states.placed_settings import COLUMNS, settings_on_paths
 from flags.states.setting_rules import PlacedSetting
 from orgs.importing.value_effects import OneEffect, ValueEffects
@@ -132,7 +132,7 @@ def _count(block: Block, flags: Sequence[Flag], former: Paths, new_above: Paths,
     """Add the organizations of a block that get another value to the counts; return how many do so for any flag."""
     size, below = block.without_holes()
     top_id = block.organization_id
-    of_flags: list[tuple[bool, list[Part]]] = []
+    of_flags: list[tuple[DefaultValue, list[Part]]] = []
     counted: list[PlacedSetting] = []
     for flag in flags:
         path = list(former.get((top_id, flag.pk), ()))
@@ -142,8 +142,9 @@ def _count(block: Block, flags: Sequence[Flag], former: Paths, new_above: Paths,
             continue
         inside = below.get(flag.pk, [])
         parts = list(parts_of(flag.pk, ([*path, *own], inside), ([*new, *own], inside), top_id=top_id, size=size))
-        counts[flag.key] += sum(part.size for part in parts if differs(part.before, part.after, default=flag.enabled))
-        of_flags.append((flag.enabled, parts))
+        default = DefaultValue.of(flag)
+        counts[flag.key] += sum(part.size for part in parts if differs(part.before, part.after, default=default))
+        of_flags.append((default, parts))
         counted += inside
     return organizations_changed(of_flags, counted, top_id=top_id, size=size) if of_flags else 0
 

@@ -92,6 +92,12 @@ class Change(models.Model):
                 name="change_to_variant",
                 condition=models.Q(variant__gt=BY_ENABLED),
             ),
+            # whoever removes a variant asks which changes have not reached their whole subtree
+            models.Index(
+                fields=["flag"],
+                name="partial_change",
+                condition=models.Q(is_partial=True) | models.Q(is_partial__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:

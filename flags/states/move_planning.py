@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from flags.definitions.models import Flag
 from flags.definitions.visible_flags import visible_flags
-from flags.states.effects import Effect, Part, differs, effect_of, effective, organizations_changed
+from flags.states.effects import DefaultValue, Effect, Part, differs, effect_of, effective, organizations_changed
 from flags.states.placed_settings import SettingsOfSubtree, flags_decided_on, settings_of_subtree, settings_on_paths
 from flags.states.planning import (
     MAX_SAMPLES,
@@ -139,7 +139,7 @@ def of_move(subtree: Subtree, parent_id: int | None, *, keeps_values: bool = Fal
     is_there = parent_id == (former_ids[-1] if former_ids else None)
     flags = [] if is_there else _flags_in_move(subtree, former_ids, parent_id, keeps_values=keeps_values)
     below = [setting for each in flags for setting in each.before.below]
-    of_flags = [(each.flag.enabled, each.parts) for each in flags]
+    of_flags = [(DefaultValue.of(each.flag), each.parts) for each in flags]
     changed = organizations_changed(of_flags, below, top_id=subtree.organization_id, size=subtree.size)
     content: list[object] = [parent_id, keeps_values, subtree.organization_id, former_ids]
     settings = [setting for each in flags for setting in [*each.before.path, *each.before.below, *each.after.path]]
@@ -213,7 +213,7 @@ def _flags_in_move(
         lock, new_lock = (_lock_above(each, subtree.organization_id) for each in (before, after))
         flags.append(
             FlagInMove(
-                flag, before, after, parts, effect_of(parts, default=flag.enabled, ended=0),
+                flag, before, after, parts, effect_of(parts, default=DefaultValue.of(flag), ended=0),
                 *((None, None) if lock == new_lock else (lock, new_lock)), kept,
             )
         )  # fmt: skip
@@ -233,13 +233,15 @@ def _kept(
     """
     owns = [own] if own else []
     former, new = (decide(flag.pk, [*each, *owns], organization_id) for each in (above, new_above))
-    if not differs(former, new, default=flag.enabled):
+    default = DefaultValue.of(flag)
+    if not differs(former, new, default=default):
         return None
     empty = PlacedSetting(flag.pk, organization_id, SET, None, organization_id, 0)
     setting = replace(
         own or empty,
         kind=LOCK if own and own.kind == LOCK else SET,
-        enabled=effective(former, default=flag.enabled),
+        enabled=effective(former, default=default),
+        variant=former.variant,
         source_id=organization_id,
         number=MAX_ID,
         only_here=False,

@@ -15,7 +15,7 @@ from flags.definitions.models import Flag
 from flags.errors import BlastRadius, PlanStale
 from flags.evaluation.context_loader import CustomValues, load_custom_values
 from flags.states.choices import NEW_CUSTOM_VALUE, NOT_GIVEN, Chosen
-from flags.states.effects import Effect, Part, changed_from, differs, effect_of, parts_of, without
+from flags.states.effects import DefaultValue, Effect, Part, changed_from, differs, effect_of, parts_of, without
 from flags.states.placed_settings import SettingsOfSubtree, settings_of_subtree
 from flags.states.setting_rules import LOCK, NONE, SET, Below, DecidedValue, PlacedSetting, lock_to_lift, pieces_of
 from flags.states.shown_values import ShownValue, shown
@@ -177,14 +177,15 @@ def of_settings(
 ) -> Plan:
     """Return the plan of a change that leaves the settings `after`, which are of the same organizations."""
     parts = parts_between(subtree, flag, settings, after)
-    effect = effect_of(parts, default=flag.enabled, ended=ended)
+    effect = effect_of(parts, default=DefaultValue.of(flag), ended=ended)
     samples = samples_of(parts, flag)
     return Plan(effect, _hash(subtree, flag, settings, request), subtree, flag, settings, after, samples)
 
 
 def samples_of(parts: Sequence[Part], flag: Flag) -> list[Sample]:
     """Return the first parts that get another value, as people read them."""
-    first = [part for part in parts if differs(part.before, part.after, default=flag.enabled)][:MAX_SAMPLES]
+    default = DefaultValue.of(flag)
+    first = [part for part in parts if differs(part.before, part.after, default=default)][:MAX_SAMPLES]
     return [
         Sample(
             part.organization_id, part.size, _shown(flag, part.before), _shown(flag, part.after),
@@ -213,7 +214,7 @@ def changes_of(subtree: Subtree, flag: Flag, before: SettingsOfSubtree, after: S
         pieces_of(id_of(flag), each.path, each.below, top_id=subtree.organization_id, start=subtree.starts_at)
         for each in (before, after)
     ]
-    return FlagChanges(subtree, flag, changed_from(*pieces, default=flag.enabled))
+    return FlagChanges(subtree, flag, changed_from(*pieces, default=DefaultValue.of(flag)))
 
 
 def settings_since(number: int, subtree: Subtree, settings: SettingsOfSubtree) -> list[str]:

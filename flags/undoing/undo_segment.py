@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from flags.definitions.fields import differ
 from flags.definitions.service import Undoes, lock_definitions
 from flags.definitions.who_may_define import check_may_define
 from flags.errors import ChangeNotFound, ChangeNotUndoable
@@ -64,8 +65,8 @@ class ChangedSegment(UndoableChange):
     def _choose(self) -> tuple[dict[str, Any], LeftAlone]:
         """Return the fields to restore with their former values, and those that were changed since."""
         now, then = values_of(self.segment), self._written()
-        former = {name: value for name, value in self._changed().items() if now[name] != value}
-        changed_since = [name for name in former if now[name] != then[name]]
+        former = {name: value for name, value in self._changed().items() if differ(now[name], value)}
+        changed_since = [name for name in former if differ(now[name], then[name])]
         values = {name: value for name, value in former.items() if name not in changed_since}
         if not values:
             raise ChangeNotUndoable(NOTHING_LEFT)
@@ -74,7 +75,7 @@ class ChangedSegment(UndoableChange):
     def _changed(self) -> dict[str, Any]:
         """Return the fields that the change has changed, with their values before it."""
         before, after = _values_in(self._before.content), self._written()
-        return {name: value for name, value in before.items() if value != after[name]}
+        return {name: value for name, value in before.items() if differ(value, after[name])}
 
     def _written(self) -> dict[str, Any]:
         """Return the values that the change has left."""

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.states.effects import changed_from, effect_of, parts_of, without
+from flags.states.effects import DefaultValue, changed_from, effect_of, parts_of, without
 from flags.states.setting_rules import LOCK, NONE, SET, DecidedValue, PlacedSetting, decide, pieces_of
 from flags.tests.control.model import Model, Refused
 
@@ -158,7 +158,7 @@ def test_the_effect_of_a_set_counts_what_the_model_changes(seed: int, default: b
     parts = list(
         parts_of(FLAG, (on_path(model, before, top), old), (on_path(model, after, top), new), top_id=top, size=size)
     )
-    effect = effect_of(parts, default=default, ended=0)
+    effect = effect_of(parts, default=DefaultValue(default), ended=0)
     set_below = [each for each in model.subtree(top) if each != top and (each, FLAG) in model.settings]
     sources = {each: model.answer(each, FLAG).source for each in set_below}
     assert effect.organizations == size
@@ -189,7 +189,7 @@ def test_the_pieces_before_and_after_tell_which_organizations_change(seed: int, 
         )
         for stored in (before, after)
     ]  # fmt: skip
-    changes = changed_from(*pieces, default=default)
+    changes = changed_from(*pieces, default=DefaultValue(default))
     starts = [start for start, _ in changes]
     assert starts == sorted(set(starts))
     for each in model.subtree(top):

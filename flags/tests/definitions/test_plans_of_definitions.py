@@ -146,6 +146,45 @@ def test_the_whitelist_and_targeting_rules_count_wherever_no_lock_decides(api: A
     assert planned(api, userWhitelist=["ada"])["changed"] == 0, "everybody has it already"
 
 
+COLOR = "/v1/feature-flags/color"
+VARIANTS = [{"key": key, "value": key} for key in ("blue", "red")]
+
+
+def rule(serve: dict[str, Any], value: Any = "pro") -> dict[str, Any]:
+    return {"id": "pro", "clauses": [{"attribute": "plan", "op": "in", "values": [value]}], "serve": serve}
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ({"rules": [rule({"rollout": {"blue": 50, "red": 50}})]}, {"salt": "other"}),
+        ({"rules": [rule({"rollout": {"blue": 50, "red": 50}})]}, {"hashVersion": 10}),
+        ({"rules": [rule({"variant": "red"})]}, {"variants": [VARIANTS[0], {"key": "red", "value": "RED"}]}),
+        ({"userWhitelist": ["ada"]}, {"defaultVariant": "red"}),
+        ({"rules": [rule({"variant": "red"}, 1)]}, {"rules": [rule({"variant": "red"}, True)]}),
+    ],
+)
+def test_what_a_flag_that_is_off_serves_to_some_users_counts(
+    api: Api, cast: Cast, before: dict[str, Any], change: dict[str, Any]
+) -> None:
+    body = {"name": "color", "type": "string", "variants": VARIANTS, "defaultVariant": "blue", **before}
+    assert api.post("/v1/feature-flags", body).status_code == 201
+    wanting = {"name": "wanting", "prerequisites": [{"flag": "color", "variant": "red"}]}
+    assert api.post("/v1/feature-flags", wanting).status_code == 201
+    plan = api.post(f"{COLOR}/plan", change).json()
+    assert (plan["changed"], plan["isEstimate"], plan["neededBy"]) == (EVERYBODY, True, ["wanting"])
+    assert api.patch(COLOR, {**change, "atMost": 0}).status_code == 409
+    unrelated = api.post(f"{COLOR}/plan", {"description": "text"}).json()
+    assert (unrelated["changed"], unrelated["neededBy"]) == (0, [])
+
+
+def test_an_environment_is_told_in_which_another_value_is_served(api: Api, cast: Cast) -> None:
+    body = {"name": "color", "type": "string", "variants": VARIANTS, "environments": {"staging": True, "test": False}}
+    assert api.post("/v1/feature-flags", body).status_code == 201
+    plan = api.post(f"{COLOR}/plan", {"defaultVariant": "red"}).json()
+    assert (plan["environments"], plan["changed"]) == (["staging"], 0)
+
+
 def test_flags_that_need_it_are_named_if_their_answers_may_change(api: Api) -> None:
     for key, needs, archived in (("a", "checkout", False), ("b", "a", False), ("c", "checkout", True)):
         Flag.objects.create(key=key, archived=archived).prerequisites.set([Flag.objects.get(key=needs)])

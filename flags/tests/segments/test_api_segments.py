@@ -46,6 +46,22 @@ def flag_asking(name: str, *keys: str) -> None:
     )
 
 
+def test_a_change_from_1_to_true_is_a_change_and_can_be_undone(api: Api) -> None:
+    def rules(value: Any) -> list[Any]:
+        return [{"id": "r", "clauses": [{"attribute": "n", "op": "in", "values": [value]}]}]
+
+    created(api, rules=rules(1))
+    plan = api.post(f"{BASE}/beta/plan", {"rules": rules(True)}).json()
+    assert [change["field"] for change in plan["changes"]] == ["rules"]
+    changed = api.patch(f"{BASE}/beta", {"rules": rules(True)}).json()
+    assert (changed["version"], changed["rules"][0]["clauses"][0]["values"][0]) == (2, True)
+    assert changed["rules"][0]["clauses"][0]["values"][0] is True
+    number = AuditEntry.objects.get(action="segment.update").details["changeNumber"]
+    assert api.post(f"/v1/changes/{number}/undo", {}).status_code == 200
+    restored = api.get(f"{BASE}/beta").json()["rules"][0]["clauses"][0]["values"][0]
+    assert (restored, isinstance(restored, bool)) == (1, False)
+
+
 def test_a_segment_is_created_with_all_its_parts_and_read_again(api: Api) -> None:
     made = created(api, **{part: value for part, value in WHOLE.items() if part != "key"})
     assert made["Location"] == f"{BASE}/beta"
