@@ -23,7 +23,7 @@ def test_a_second_function_with_the_name_of_a_kind_is_refused() -> None:
         """Would take the place of the probe."""
 
     before = kinds.kind_named(probe_job.KIND)
-    with pytest.raises(ImproperlyConfigured, match="jobs.metrics.probe_job.*test_names_of_kinds.*another name"):
+    with pytest.raises(ImproperlyConfigured, match=r"jobs\.metrics\.probe_job.*test_names_of_kinds.*another name"):
         job_kind(probe_job.KIND)(other)
     assert kinds.kind_named(probe_job.KIND) is before
 
