@@ -277,3 +277,14 @@ def test_who_cannot_change_a_flag_sees_its_environments_without_styles_that_the_
     page = shown(signed_in("viewer").get(form_of(flag)))
     assert "production: off, staging: on" in page
     assert 'style="' not in page
+
+
+def test_the_page_folds_many_variants_and_many_changes_of_an_entry(operator: Client) -> None:
+    variants = [{"key": f"v{number}", "value": f"text {number}"} for number in range(8)]
+    flag = service.create(key="typed", values={"type": "string", "variants": variants}, by="user:olga")
+    page = shown(operator.get(page_of(flag)))
+    shown_first, _, folded = page.partition("<summary>2 more</summary>")
+    assert "<strong>v5</strong>" in shown_first
+    assert "<strong>v6</strong>" in folded
+    history = page[page.index('id="history-title"') : page.index('id="askers-title"')]
+    assert re.search(r"<summary>\d+ more</summary>", history)

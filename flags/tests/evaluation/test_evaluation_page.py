@@ -100,3 +100,9 @@ def test_an_evaluation_on_the_page_writes_nothing(cast: Cast, django_assert_max_
         words(client, address, organization="oslo", user="user-1")
     writing = [query["sql"] for query in queries if re.match(r"(INSERT|UPDATE|DELETE)", query["sql"])]
     assert writing == []
+
+
+def test_the_page_of_a_link_has_no_attributes_and_not_the_value_null(cast: Cast) -> None:
+    page = shown(signed_in("viewer").get(f"{made()}?organization=oslo"))
+    (attributes,) = re.findall(r'<textarea name="attributes"[^>]*>([^<]*)</textarea>', page)
+    assert attributes.strip() == "{}"
