@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -48,6 +49,7 @@ CLAUSES: list[tuple[str, str, list[Any]]] = [
     ("", "inSubtree", ["org-10", "org-11"]), ("", "inSubtree", ["elsewhere"]), ("", "level", [0, 2]),
     ("plan", "of a later version", ["pro"]),
 ]  # fmt: skip
+UNITS = ["targetingKey", "organization", "ancestor", "plan", "nowhere", "org.plan", "org.seats"]
 SEGMENTS = ["s1", "s2", "s3"]
 IN_SEGMENTS: list[tuple[str, str, list[Any]]] = [("", "inSegment", [key]) for key in [*SEGMENTS, "gone"]] + [
     ("", "inSegment", ["gone", "s1", "s2"])
@@ -107,9 +109,9 @@ def targeting_rules(draw: st.DrawFn) -> TargetingRule:
 
 
 @st.composite
-def rollouts(draw: st.DrawFn, keys: Sequence[str]) -> RuleRollout:
-    """A rollout by weight of three variants."""
-    by = draw(st.sampled_from(["targetingKey", "organization", "ancestor", "plan", "nowhere", "org.plan", "org.seats"]))
+def rollouts(draw: st.DrawFn, keys: Sequence[str], units: Sequence[str] = UNITS) -> RuleRollout:
+    """A rollout by weight of three variants, of one of the units."""
+    by = draw(st.sampled_from(units))
     level = draw(st.integers(0, 4)) if by == "ancestor" else None
     first, second = sorted((draw(PERCENT), draw(PERCENT)))
     sizes = dict(zip(keys, (first, second - first, 100_000 - second), strict=True))
@@ -122,12 +124,33 @@ wants = st.sampled_from(
 )
 
 
-@st.composite
-def definitions(draw: st.DrawFn, versions: Sequence[int] = (1,)) -> dict[str, Definition]:
+def definitions(versions: Sequence[int] = (1,)) -> st.SearchStrategy[dict[str, Definition]]:
     """Flags by key; a prerequisite is always a key that comes before, or one that does not exist.
 
     `versions` are those of the hashes of rollouts.
     """
+    return _any_definitions(versions) | _split_definitions(versions)
+
+
+@st.composite
+def _split_definitions(draw: st.DrawFn, versions: Sequence[int]) -> dict[str, Definition]:
+    """The same, where little comes before the default rollout of a flag, so that it often chooses."""
+    found = draw(_any_definitions(versions))
+    shares = rollouts(VARIANTS[1:], ["targetingKey", "organization", "targetingKey", "ancestor", "org.plan", "plan"])
+    return {
+        key: each if each.type == FlagType.BOOLEAN else replace(
+            each, id=each.id + draw(st.sampled_from([0, len(KEYS), len(KEYS)])),  # no organization has set a higher one
+            enabled=True, threshold=draw(st.sampled_from([50_000, 100_000, 100_000])), archived=False, killed=False,
+            environments=dict.fromkeys(each.environments, True), default_rollout=draw(shares),
+            targeting_rules=each.targeting_rules if draw(st.booleans()) else (),
+            prerequisites=each.prerequisites if draw(st.booleans()) else (),
+        )
+        for key, each in found.items()
+    }  # fmt: skip
+
+
+@st.composite
+def _any_definitions(draw: st.DrawFn, versions: Sequence[int]) -> dict[str, Definition]:
     made: dict[str, Definition] = {}
     known = draw(segments())
     for number, key in enumerate(KEYS, 1):

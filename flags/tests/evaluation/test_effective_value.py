@@ -19,8 +19,12 @@ from flags.evaluation.engine import (
     evaluate,
 )
 from flags.evaluation.reasons import Rule
+from flags.evaluation.wants import Want
+from flags.targeting.rule_rollouts import RuleRollout
 from flags.tests.evaluation.evaluating import ENVIRONMENTS, USERS, definitions, places
 from flags.tests.evaluation.test_evaluation_properties import ALL_AND_A_LATER_ONE, needing, outcome
+from flags.values.types import FlagType
+from flags.values.variants import Variant
 
 environments = st.sampled_from([None, *ENVIRONMENTS, "elsewhere"])
 
@@ -120,6 +124,21 @@ def test_a_prerequisite_that_depends_on_the_user_makes_a_flag_depend_too() -> No
     off = value_of(Definition(1, "f", prerequisites=("half",)), half)
     assert (on.enabled, on.rule, on.depends_on_user, on.rollout_percentage) == (True, Rule.PREREQUISITE, True, None)
     assert (off.enabled, off.rule, off.depends_on_user) == (False, Rule.DEFAULT, False)
+
+
+def test_a_flag_that_wants_a_variant_which_the_default_rollout_gives_some_users_may_be_on() -> None:
+    split = Definition(
+        2, "split", enabled=True, type=FlagType.STRING, default_variant="blue",
+        variants=(Variant(1, "blue", "b"), Variant(2, "red", "r")),
+    )  # fmt: skip
+    flag = Definition(1, "f", enabled=True, prerequisites=("split",), wants={"split": Want(variant="red")})
+    by_user, by_place = (
+        dataclasses.replace(split, default_rollout=RuleRollout(0, by, ranges=(("blue", 50_000), ("red", 100_000))))
+        for by in ("targetingKey", "organization")
+    )
+    found = [value_of(flag, each) for each in (by_user, by_place)]
+    assert [(each.enabled, each.depends_on_user) for each in found] == [(True, True), (False, False)]
+    assert [value_of(each).depends_on_user for each in (by_user, by_place)] == [True, False]
 
 
 def test_an_override_counts_in_its_environment_only() -> None:
