@@ -186,7 +186,9 @@ class FlagImports(TakesLongBodies):
         """
         check_may_define(self.caller)
         reading = _foreign(request)
-        written = writing.write(reading.entries, Mode.MERGE, by=self.caller.name, reason=self.reason)
+        written = writing.write(
+            reading.entries, Mode.MERGE, by=self.caller.name, reason=self.reason, segments=reading.segments
+        )
         return _answer_of_import(written, reading)
 
 
@@ -209,7 +211,8 @@ class PlanOfFlagImport(TakesLongBodies):
         """Which flags would be defined and changed, and which would be left out. Nothing is written."""
         check_may_define(self.caller)
         reading = _foreign(request)
-        return _answer_of_import(writing.plan(reading.entries, Mode.MERGE, by=self.caller.name), reading)
+        planned = writing.plan(reading.entries, Mode.MERGE, by=self.caller.name, segments=reading.segments)
+        return _answer_of_import(planned, reading)
 
 
 def _foreign(request: Request) -> Reading:

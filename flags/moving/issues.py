@@ -24,6 +24,7 @@ class Issue(StrEnum):
     STRATEGY = "strategy"
     STICKINESS = "stickiness"
     NUMBERS = "numbers"
+    VERSION_FORM = "version-form"
     FALL_THROUGH = "fall-through"
     TOO_LONG = "too-long"
     FORM = "form"

@@ -14,10 +14,11 @@ from flags.errors import InvalidFlagFile
 from flags.evaluation.wants import keys_of
 from flags.moving.issues import Issue, Remark
 from flags.moving.segments_of_file import SegmentEntry
-from flags.moving.serializers import MOST_FLAGS, FlagFileInput, entries_of
+from flags.moving.serializers import MOST_FLAGS, MOST_SEGMENTS, FlagFileInput, entries_of, segment_entries_of
 from flags.moving.sources import flagd, flagsmith, growthbook, launchdarkly, unleash
-from flags.moving.sources.conditions import WRONG_FORM
+from flags.moving.sources.conditions import WRONG_FORM, Found
 from flags.moving.writing import Entry
+from flags.targeting.segments import keys_named_in
 from flagsite.core.api.input import errors_of, printable
 
 
@@ -40,7 +41,7 @@ class Source(StrEnum):
     FLAGSMITH = "flagsmith"
 
 
-READERS: Mapping[Source, Callable[[Any, str], tuple[list[dict[str, Any]], list[Remark]]]] = {
+READERS: Mapping[Source, Callable[[Any, str], Found]] = {
     Source.UNLEASH: unleash.read,
     Source.FLAGD: flagd.read,
     Source.LAUNCHDARKLY: launchdarkly.read,
@@ -60,7 +61,7 @@ def read_foreign_file(source: Source, content: Any, environment: str = "") -> Re
     Raises InvalidFlagFile.
     """
     try:
-        flags, remarks = READERS[source](content, environment)
+        flags, remarks, segments = READERS[source](content, environment)
     except WRONG_FORM:
         raise InvalidFlagFile("The file has another form than the product writes.") from None
     if len(flags) > MOST_FLAGS:
@@ -74,8 +75,53 @@ def read_foreign_file(source: Source, content: Any, environment: str = "") -> Re
             remarks = [each for each in remarks if each.flag != flag["name"]]
             remarks.append(Remark(flag["name"], Issue.FORM, detail, is_imported=False))
     unique = {entry.key: entry for entry in entries}
+    known = _segments(segments)
+    _leave_out_what_asks_for_others(unique, known, remarks)
     left = _without_needing_what_is_left_out(unique, remarks)
-    return Reading(left, sorted(remarks, key=lambda remark: (remark.flag, remark.issue)))
+    return Reading(left, sorted(remarks, key=lambda remark: (remark.flag, remark.issue)), _used_by(left, known))
+
+
+def _segments(segments: Sequence[Mapping[str, Any]]) -> dict[str, SegmentEntry]:
+    """Return the segments that are allowed here, each of them once."""
+    known: dict[str, SegmentEntry] = {}
+    for segment in segments:
+        try:
+            known |= {entry.key: entry for entry in segment_entries_of([segment])}
+        except ValidationError:
+            continue
+    return known
+
+
+def _leave_out_what_asks_for_others(
+    entries: dict[str, Entry], known: Mapping[str, SegmentEntry], remarks: list[Remark]
+) -> None:
+    """Leave out the flags that ask for a segment which is not allowed here, and remark it."""
+    for key, entry in list(entries.items()):
+        missing = sorted(_named_by([entry], known) - set(known))
+        if missing:
+            del entries[key]
+            detail = f"Flagsite does not take the segment {missing[0]!r}: its key, a rule or a value is not allowed."
+            remarks[:] = [each for each in remarks if each.flag != key]
+            remarks.append(Remark(key, Issue.SEGMENT, detail, is_imported=False))
+
+
+def _used_by(entries: Sequence[Entry], known: Mapping[str, SegmentEntry]) -> list[SegmentEntry]:
+    """Return the segments that flags need. Raises InvalidFlagFile if they are too many."""
+    used = _named_by(entries, known)
+    if len(used) > MOST_SEGMENTS:
+        raise InvalidFlagFile(f"The flags of the file need more than {MOST_SEGMENTS:,} segments.")
+    return [entry for key, entry in known.items() if key in used]
+
+
+def _named_by(entries: Sequence[Entry], known: Mapping[str, SegmentEntry]) -> set[str]:
+    """Return the keys of the segments that the rules of flags name, also by way of other segments."""
+    found: set[str] = set()
+    todo = {key for entry in entries for key in keys_named_in(entry.values.get("targeting_rules", ()))}
+    while todo:
+        found |= todo
+        inner = (known[key].values["rules"] for key in todo if key in known)
+        todo = {key for rules in inner for key in keys_named_in(rules)} - found
+    return found
 
 
 def _without_needing_what_is_left_out(entries: Mapping[str, Entry], remarks: list[Remark]) -> list[Entry]:

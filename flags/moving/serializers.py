@@ -316,6 +316,12 @@ def entries_of(flags: Any) -> list[Entry]:
     return entries
 
 
+def segment_entries_of(segments: Any) -> list[SegmentEntry]:
+    """Return the segments of a file that was read from JSON, checked. Raises `serializers.ValidationError`."""
+    entries: list[SegmentEntry] = SegmentsOfFile().run_validation(segments)
+    return entries
+
+
 def _entry(values: dict[str, Any]) -> Entry:
     return Entry(values["name"], {name: value for name, value in values.items() if name != "name"})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from flags.moving.issues import Issue, NoEqual, Remark
 from flags.targeting.attributes import OF_ORGANIZATION
@@ -101,9 +101,15 @@ def limited(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"id": f"rule-{number}", **rule} for number, rule in enumerate(rules, 1)]
 
 
-def read_each(
-    flags: Iterable[tuple[str, Any]], read_one: Callable[[str, Any, list[Remark]], dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[Remark]]:
+class Found(NamedTuple):
+    """What a file has: its flags as a flag file has them, what has no equal, and the segments that flags ask for."""
+
+    flags: list[dict[str, Any]]
+    remarks: list[Remark]
+    segments: Sequence[dict[str, Any]] = ()
+
+
+def read_each(flags: Iterable[tuple[str, Any]], read_one: Callable[[str, Any, list[Remark]], dict[str, Any]]) -> Found:
     """Read each flag of a file. One that Flagsite cannot say exactly is left out, and a remark names it."""
     found, remarks = [], []
     for key, content in flags:
@@ -119,7 +125,7 @@ def read_each(
         else:
             found.append(flag)
             remarks += notes
-    return found, remarks
+    return Found(found, remarks)
 
 
 def typed(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:

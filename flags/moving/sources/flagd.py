@@ -11,6 +11,7 @@ from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
     Condition,
+    Found,
     References,
     all_of,
     any_of,
@@ -32,7 +33,7 @@ TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 TEXTS = {"starts_with": "startsWith", "ends_with": "endsWith"}
 
 
-def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+def read(content: Any, environment: str = "") -> Found:
     """Return the flags of a file for flagd, and what has no equal. It has no environments. Raises InvalidFlagFile."""
     if not isinstance(content, dict) or not isinstance(content.get("flags"), dict):
         raise InvalidFlagFile('The file is not one for flagd, which is an object with the object "flags".')

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from flags.errors import InvalidFlagFile
-from flags.moving.issues import Issue, NoEqual, Remark
+from flags.moving.issues import Issue, NoEqual
 from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
     Condition,
+    Found,
     all_of,
     any_of,
     asks,
@@ -39,7 +40,7 @@ PATHS = {"$.environment.name": "name", "$.environment.key": "api_key"}
 """The paths to what is the same for all users, by its name in the file."""
 
 
-def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+def read(content: Any, environment: str = "") -> Found:
     """Return the features of a document of Flagsmith, and what has no equal. It has one environment.
 
     Raises InvalidFlagFile.

@@ -19,6 +19,7 @@ from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
     Condition,
+    Found,
     all_of,
     any_of,
     asks,
@@ -39,7 +40,7 @@ USER = "id"
 STICKY = "An experiment remembers the variation of a user. Flagsite does not."
 
 
-def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+def read(content: Any, environment: str = "") -> Found:
     """Return the features of a file of GrowthBook, and what has no equal. It has one environment.
 
     Raises InvalidFlagFile.

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flags.errors import InvalidFlagFile
+from flags.evaluation.rollout import BUCKETS
 from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.sources.conditions import (
     NEVER,
     Condition,
-    References,
+    Found,
     all_of,
     any_of,
     asks,
@@ -24,12 +25,12 @@ from flags.moving.sources.conditions import (
     rules_of,
     typed,
 )
-from flags.moving.sources.shares import shared_out
+from flags.moving.sources.segments import Segments, segment_rules
+from flags.moving.sources.shares import Shares, in_buckets
+from flags.targeting.attributes import TARGETING_KEY
 from flags.values.checks import VARIANT_KEY
 
 LAUNCHDARKLY_HASH = 4
-WHOLE = 100_000
-"""The sum of the weights of a rollout."""
 OPERATORS = {
     "in": "in", "startsWith": "startsWith", "endsWith": "endsWith", "contains": "contains", "matches": "matches",
     "lessThan": "lt", "lessThanOrEqual": "lte", "greaterThan": "gt", "greaterThanOrEqual": "gte",
@@ -40,7 +41,7 @@ TIMES = frozenset({"before", "after"})
 USER_KINDS = frozenset({"", "user"})
 
 
-def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+def read(content: Any, environment: str = "") -> Found:
     """Return the flags of a file of LaunchDarkly, and what has no equal.
 
     Args:
@@ -50,9 +51,19 @@ def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], lis
     Raises InvalidFlagFile.
     """
     flags = _flags_of(content, environment)
-    segments = content.get("segments") or {} if isinstance(content.get("segments"), dict) else {}
-    known = {key: flag.get("variations") or [] for key, flag in flags if isinstance(flag, dict)}
-    return read_each(flags, lambda key, flag, notes: _Flag(key, flag, segments, known, notes).content())
+    segments = Segments(_segments_of(content), _segment)
+    known = {key: flag for key, flag in flags if isinstance(flag, dict)}
+    found = read_each(flags, lambda key, flag, notes: _Flag(key, flag, segments, known, notes).content())
+    return found._replace(segments=segments.contents)
+
+
+def _segments_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the segments by their keys: of a relay, or the list of the REST API."""
+    listed = content.get("segments") or {}
+    listed = listed.get("items", listed) if isinstance(listed, dict) else listed
+    if isinstance(listed, dict):
+        return {key: {"key": key, **each} for key, each in listed.items() if isinstance(each, dict)}
+    return {str(each.get("key")): each for each in listed if isinstance(each, dict)}
 
 
 def _flags_of(content: Any, environment: str) -> list[tuple[str, Any]]:
@@ -80,17 +91,14 @@ class _Flag:
     """One flag on its way into a definition."""
 
     def __init__(
-        self, key: str, flag: Mapping[str, Any], segments: Mapping[str, Any], known: Mapping[str, Any],
-        notes: list[Remark],
-    ) -> None:  # fmt: skip
-        """`known` has the values of all flags as they are in the file."""
+        self, key: str, flag: Mapping[str, Any], segments: Segments, known: Mapping[str, Any], notes: list[Remark]
+    ) -> None:
+        """`known` has all flags as they are in the file."""
         self.key, self.flag, self.segments, self.known, self.notes = key, flag, segments, known, notes
         described = _described(flag["variations"])
         self.values = [each["value"] for each in described]
         self.is_boolean = all(isinstance(value, bool) for value in self.values)
         self.keys = [("on" if value else "off") for value in self.values] if self.is_boolean else _keys(described)
-        self.salts: set[str] = set()
-        self.references = References()
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
@@ -114,15 +122,21 @@ class _Flag:
             made |= {"killed": not flag.get("on")}
         else:
             made |= {**typed(list(zip(self.keys, self.values, strict=True))), "offVariant": off}
-        if len(self.salts) > 1:
-            raise NoEqual(Issue.BUCKETS, "Its rollouts have several seeds.")
-        return made | ({"salt": self.salts.pop(), "hashVersion": LAUNCHDARKLY_HASH} if self.salts else {})
+        return made
 
-    def _prerequisite(self, needed: Mapping[str, Any]) -> str:
-        values = [each["value"] for each in _described(self.known.get(str(needed["key"])) or [])]
-        if values[needed["variation"] : needed["variation"] + 1] != [True]:
-            raise NoEqual(Issue.PREREQUISITE, "A prerequisite asks for something else than true.")
-        return str(needed["key"])
+    def _prerequisite(self, asked: Mapping[str, Any]) -> Any:
+        """Return a prerequisite. In LaunchDarkly it has to be on, even if it has to serve what it serves when off."""
+        key, number = str(asked["key"]), int(asked["variation"])
+        needed = self.known.get(key) or {}
+        described = _described(needed.get("variations") or [])
+        if not 0 <= number < len(described):
+            raise NoEqual(Issue.PREREQUISITE, f"The file has no flag {key!r}, or it has no such value.")
+        is_boolean = all(isinstance(each["value"], bool) for each in described)
+        if is_boolean and described[number]["value"] is True:
+            return key
+        if not needed.get("on") and (is_boolean or needed.get("offVariation") == number):
+            raise NoEqual(Issue.PREREQUISITE, f"It needs a value of the flag {key!r}, which is off.")
+        return {"flag": key, "is": "off"} if is_boolean else {"flag": key, "variant": _keys(described)[number]}
 
     def _ruled(self) -> dict[str, Any]:
         """Return the rules, and what counts where none of them matches."""
@@ -130,97 +144,114 @@ class _Flag:
         rules: list[dict[str, Any]] = []
         for target in [*(flag.get("targets") or []), *(flag.get("contextTargets") or [])]:
             if target.get("values"):
-                self._check_kind(target)
+                _check_kind(target)
                 found = asks("targetingKey", "in", [str(each) for each in target["values"]])
                 rules += rules_of(found, {"variant": self.keys[target["variation"]]}, "Individual targets")
         for rule in flag.get("rules") or []:
-            condition = all_of(self._clause(each) for each in rule["clauses"])
-            serve = self._serve(rule)
-            self._check_unit(serve)
-            rules += rules_of(condition, serve, str(rule.get("description") or ""))
-        rest = self._serve(flag["fallthrough"])
-        made: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None}
-        if "rollout" in rest:
-            if not self.is_boolean:  # who has no key gets the first variant, as in LaunchDarkly
-                first = rest["ranges"][0]["variant"]
-                rules += rules_of(asks(rest["by"], "exists"), rest, "All others")
-                return made | {"rules": limited(rules), "enabled": True, "defaultVariant": first}
-            self._check_unit(rest)
-            return made | {"enabled": True, "rolloutPercentage": rest["rollout"]["on"]}
-        if self.is_boolean:
-            return made | {"enabled": rest["variant"] == "on"}
-        return made | {"enabled": True, "defaultVariant": rest["variant"]}
+            condition = all_of(_clause(each, self.segments) for each in rule["clauses"])
+            rules += self._rules(condition, self._outcome(rule), str(rule.get("description") or ""))
+            if [] in condition:  # it decides for all
+                return self._with_rest(rules, self._outcome(rule))
+        return self._with_rest(rules, self._outcome(flag["fallthrough"]))
 
-    def _serve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a rule or the fallthrough serves. A share of true has to come first, as the lowest buckets."""
+    def _rules(self, condition: Condition, outcome: Shares | str, name: str) -> list[dict[str, Any]]:
+        """Return the rules for a condition. Who has not what a rollout counts gets its first variation."""
+        asked = [clauses for clauses in condition if clauses]
+        if isinstance(outcome, str):
+            return rules_of(asked, {"variant": outcome}, name)
+        rules = rules_of(asked, outcome.serve(is_boolean=self.is_boolean), name)
+        first = {"variant": str(outcome.ranges[0][0])}
+        return rules + (rules_of(asked, first, name) if outcome.by != TARGETING_KEY else [])
+
+    def _with_rest(self, rules: list[dict[str, Any]], rest: Shares | str) -> dict[str, Any]:
+        """Return the rules, and what counts where none of them matches."""
+        made: dict[str, Any] = {"rolloutPercentage": None}
+        if isinstance(rest, Shares):
+            serve = rest.serve(is_boolean=self.is_boolean)
+            if self.is_boolean and rest.by == TARGETING_KEY:
+                made |= {"salt": rest.salt, "hashVersion": rest.hash_version}
+                return made | {"rules": limited(rules), "enabled": True, "rolloutPercentage": serve["rollout"]["on"]}
+            rules += rules_of(asks(rest.by, "exists"), serve, "All others")
+        first = rest if isinstance(rest, str) else str(rest.ranges[0][0])
+        made |= {"rules": limited(rules), "enabled": not self.is_boolean or first == "on"}
+        return made if self.is_boolean else made | {"defaultVariant": first}
+
+    def _outcome(self, given: Mapping[str, Any]) -> Shares | str:
+        """Return the shares of variants that a rule or the fallthrough serves, or the variant."""
         if given.get("rollout") is None:
-            return {"variant": self.keys[given["variation"]]}
+            return self.keys[given["variation"]]
         rollout = given["rollout"]
-        self._check_kind(rollout)
-        if rollout.get("kind", "rollout") != "rollout":
-            raise NoEqual(Issue.WEIGHTS, "A rollout is an experiment.")
-        shares = [(self.keys[each["variation"]], each["weight"]) for each in rollout["variations"] if each["weight"]]
-        if len(shares) == 1:
-            return {"variant": shares[0][0]}
-        if sum(weight for _, weight in shares) != WHOLE:
-            raise NoEqual(Issue.WEIGHTS, "The shares of a rollout do not add up.")
+        _check_kind(rollout)
+        ranges: list[tuple[str, int]] = []
+        below = 0
+        for each in rollout["variations"]:
+            below = min(below + int(each["weight"]), BUCKETS)
+            ranges.append((self.keys[each["variation"]], below))
+        ranges.append((ranges[-1][0], BUCKETS))  # weights that do not add up: the last variation gets the rest
         seed = rollout.get("seed")
         salt = f"{self.key}.{self.flag.get('salt', '')}" if seed is None else str(seed)
-        by = self._attribute(rollout.get("bucketBy") or "key")
-        if not self.is_boolean:
-            return shared_out([(key, weight / 1000) for key, weight in shares], by, salt, LAUNCHDARKLY_HASH)
-        if [key for key, _ in shares] != ["on", "off"]:
-            raise NoEqual(Issue.WEIGHTS, "The shares of a rollout are not those of true and then of false.")
-        self.salts.add(salt)
-        on = shares[0][1] / 1000
-        return {"rollout": {"on": on, "off": round(100 - on, 3)}, "by": by}
+        by = "key" if rollout.get("kind") == "experiment" else rollout.get("bucketBy") or "key"
+        shares = in_buckets(ranges, _attribute(by, rollout), salt, LAUNCHDARKLY_HASH)
+        return str(shares.ranges[0][0]) if len(shares.ranges) == 1 else shares
 
-    def _check_unit(self, serve: Mapping[str, Any]) -> None:
-        """Check that all users have what a share counts. In LaunchDarkly, who has it not gets the first variation."""
-        if serve.get("by", "targetingKey") != "targetingKey":
-            raise NoEqual(Issue.UNIT, f"A rollout counts {serve['by']!r}, which users may not have.")
 
-    def _clause(self, given: Mapping[str, Any]) -> Condition:
-        """Return a clause. In LaunchDarkly too, a missing attribute matches nothing, also where it is negated."""
-        op, values, negate = str(given["op"]), list(given["values"]), bool(given.get("negate"))
-        if op == "segmentMatch":
-            if negate:
-                raise NoEqual(Issue.SEGMENT, "A clause asks for who is not in a segment.")
-            return any_of(self._segment(str(each)) for each in values)
-        self._check_kind(given)
-        if op not in OPERATORS:
-            raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {op!r}.")
-        if given["attribute"] == "kind":
-            raise NoEqual(Issue.CONTEXT_KIND, "A clause asks for the kind of the context.")
-        ours = OPERATORS[op]
-        compared = [_time(each) for each in values] if ours in TIMES else values
-        return asks(self._attribute(given["attribute"]), ours, compared, negate=negate) if compared else NEVER
+def _clause(given: Mapping[str, Any], segments: Segments) -> Condition:
+    """Return a clause. In LaunchDarkly too, a missing attribute matches nothing, also where it is negated."""
+    op, values, negate = str(given["op"]), list(given["values"]), bool(given.get("negate"))
+    if op == "segmentMatch":
+        return segments.asked([str(each) for each in values], negate=negate)
+    _check_kind(given)
+    if op not in OPERATORS:
+        raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {op!r}.")
+    if given["attribute"] == "kind":
+        raise NoEqual(Issue.CONTEXT_KIND, "A clause asks for the kind of the context.")
+    ours, attribute = OPERATORS[op], _attribute(str(given["attribute"]), given)
+    compared = [_time(each) for each in values] if ours in TIMES else values
+    if compared:
+        return asks(attribute, ours, compared, negate=negate)
+    return asks(attribute, "exists") if negate else NEVER
 
-    def _segment(self, key: str) -> Condition:
-        self.references.follow()
-        segment = self.segments.get(key)
-        if not isinstance(segment, dict):
-            raise NoEqual(Issue.SEGMENT, f"The file does not say who is in the segment {key!r}.")
-        if segment.get("excluded") or segment.get("unbounded") or segment.get("includedContexts"):
-            raise NoEqual(Issue.SEGMENT, f"The segment {key!r} excludes users, or is a big one.")
-        parts: list[Condition] = []
-        if segment.get("included"):
-            parts.append(asks("targetingKey", "in", [str(each) for each in segment["included"]]))
-        for rule in segment.get("rules") or []:
-            if rule.get("weight") is not None:
-                raise NoEqual(Issue.SEGMENT, f"The segment {key!r} has a share of users.")
-            parts.append(all_of(self._clause(each) for each in rule["clauses"]))
-        return any_of(parts)
 
-    def _check_kind(self, given: Mapping[str, Any]) -> None:
-        if str(given.get("contextKind") or "") not in USER_KINDS:
-            raise NoEqual(Issue.CONTEXT_KIND, f"It asks for the context kind {given['contextKind']!r}.")
+def _segment(listed: Mapping[str, Any], segments: Segments) -> dict[str, Any]:
+    """Return a segment. Its included keys count first, then the excluded ones, then its rules, as here."""
+    key = str(listed["key"])
+    if listed.get("unbounded"):
+        raise NoEqual(Issue.SEGMENT, f"The segment {key!r} is a big one, whose users the file does not have.")
+    rules: list[Condition] = []
+    for rule in listed.get("rules") or []:
+        if rule.get("weight") is not None:
+            raise NoEqual(Issue.SEGMENT, f"The segment {key!r} has a share of users.")
+        rules.append(all_of(_clause(each, segments) for each in rule["clauses"]))
+    return {
+        "key": key,
+        "description": str(listed.get("description") or listed.get("name") or ""),
+        "tags": [str(tag) for tag in listed.get("tags") or []],
+        "rules": segment_rules(any_of(rules)),
+        **{name: _keys_in(listed, name) for name in ("included", "excluded")},
+    }
 
-    def _attribute(self, name: str) -> str:
-        """Return the name of an attribute here. A path with slashes becomes one with dots."""
-        if name == "key":
-            return "targetingKey"
-        return name[1:].replace("/", ".") if name.startswith("/") else name
+
+def _keys_in(listed: Mapping[str, Any], name: str) -> list[str]:
+    """Return the keys of users that a segment includes or excludes."""
+    found = [str(each) for each in listed.get(name) or []]
+    for target in listed.get(f"{name}Contexts") or []:
+        _check_kind(target)
+        found += [str(each) for each in target.get("values") or []]
+    return list(dict.fromkeys(found))
+
+
+def _check_kind(given: Mapping[str, Any]) -> None:
+    if str(given.get("contextKind") or "") not in USER_KINDS:
+        raise NoEqual(Issue.CONTEXT_KIND, f"It asks for the context kind {given['contextKind']!r}.")
+
+
+def _attribute(name: str, given: Mapping[str, Any]) -> str:
+    """Return the name of an attribute here. With a context kind beside it, slashes make it a path: here with dots."""
+    if name == "key":
+        return TARGETING_KEY
+    if not name.startswith("/") or "contextKind" not in given:
+        return name
+    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in name[1:].split("/"))
 
 
 def _described(listed: Sequence[Any]) -> list[Mapping[str, Any]]:

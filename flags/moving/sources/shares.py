@@ -109,6 +109,11 @@ def shares_of(parts: Sequence[Part], by: str, salt: str, hash_version: int) -> S
         if end * BUCKETS % size:
             raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
         ranges.append((taken, end * BUCKETS // size))
+    return in_buckets(ranges, by, salt, hash_version)
+
+
+def in_buckets(ranges: Iterable[Range], by: str, salt: str, hash_version: int) -> Shares:
+    """Return the shares with these ranges. An empty range is left out. Raises NoEqual."""
     return Shares(unit(by), salt, hash_version, _merged(ranges))
 
 
@@ -133,7 +138,7 @@ def shared_out(
     for variant, share in shares:
         below += round(share * 1000)
         ranges.append((variant, below))
-    return Shares(unit(by), salt, hash_version, _merged(ranges)).serve(is_boolean=is_boolean)
+    return in_buckets(ranges, by, salt, hash_version).serve(is_boolean=is_boolean)
 
 
 def in_order(

@@ -16,7 +16,7 @@ from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
     Condition,
-    References,
+    Found,
     all_of,
     any_of,
     asks,
@@ -24,42 +24,24 @@ from flags.moving.sources.conditions import (
     read_each,
     rules_of,
 )
+from flags.moving.sources.segments import Segments, key_of, segment_rules
+from flags.moving.sources.shares import unit
+from flags.moving.sources.unleash_constraints import Note, constrained
+from flags.moving.sources.unleash_variants import ALL, DEFAULT, UNLEASH_HASH, Strategy, VariantsOf
+from flags.targeting.attributes import TARGETING_KEY
 
-UNLEASH_HASH = 2
-ALL = 100
-"""Per cent."""
 KINDS = {
     "experiment": "experiment",
     "operational": "operational",
     "kill-switch": "operational",
     "permission": "permission",
 }
-LISTS = {
-    "IN": "in",
-    "STR_CONTAINS": "contains",
-    "STR_STARTS_WITH": "startsWith",
-    "STR_ENDS_WITH": "endsWith",
-    "IN_CIDR": "inCidr",
-}
-"""The operators that compare with several values."""
-SINGLE = {
-    "DATE_AFTER": "after",
-    "DATE_BEFORE": "before",
-    "SEMVER_EQ": "semverEq",
-    "SEMVER_GT": "semverGt",
-    "SEMVER_GTE": "semverGte",
-    "SEMVER_LT": "semverLt",
-    "SEMVER_LTE": "semverLte",
-    "REGEX": "matches",
-}
-"""The operators that compare with one text."""
-NUMBERS = {"NUM_GT": "gt", "NUM_GTE": "gte", "NUM_LT": "lt", "NUM_LTE": "lte", "NUM_EQ": "in"}
-IGNORING = frozenset({"in", "contains", "startsWith", "endsWith", "matches"})
-"""The operators for which the case of texts may not count."""
+NO_VARIANT = "disabled"
+"""The name of the variant of a feature that has none."""
 BY_USER = frozenset({"default", "userId"})
 
 
-def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+def read(content: Any, environment: str = "") -> Found:
     """Return the flags of a file of Unleash, and what has no equal.
 
     Args:
@@ -71,9 +53,11 @@ def read(content: Any, environment: str = "") -> tuple[list[dict[str, Any]], lis
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
         raise InvalidFlagFile('The file is not an export of Unleash, which is an object with the list "features".')
     listed = [each for each in content.get("segments") or [] if isinstance(each, dict)]
-    segments = {each["id"]: each for each in listed if isinstance(each.get("id"), int | str)}
+    segments = _Segments({each["id"]: each for each in listed if isinstance(each.get("id"), int | str)})
     features = _with_strategies(content, environment)
-    return read_each(features, lambda _, feature, notes: _Feature(feature, segments, notes).content())
+    known = dict(features)
+    found = read_each(features, lambda _, feature, notes: _Feature(feature, segments, known, notes).content())
+    return found._replace(segments=segments.segments.contents)
 
 
 def _with_strategies(content: Mapping[str, Any], environment: str) -> list[tuple[str, Any]]:
@@ -104,131 +88,143 @@ def _with_strategies(content: Mapping[str, Any], environment: str) -> list[tuple
     return found
 
 
+class _Segments:
+    """The segments of a file, with what differs in each of them."""
+
+    def __init__(self, listed: Mapping[Any, Any]) -> None:
+        self.segments = Segments(listed, self._read)
+        self._notes: dict[Any, list[tuple[Issue, str]]] = defaultdict(list)
+
+    def asked(self, number: Any, note: Note) -> Condition:
+        """Return the condition that somebody is in a segment. Raises NoEqual."""
+        found = self.segments.asked([number])
+        for issue, detail in self._notes[number]:
+            note(issue, detail)
+        return found
+
+    def _read(self, listed: Mapping[str, Any], _: Segments) -> dict[str, Any]:
+        number, notes = listed["id"], self._notes[listed["id"]]
+        if "constraints" not in listed:
+            raise NoEqual(Issue.SEGMENT, f"The file does not say who is in the segment {number}.")
+        condition = constrained(listed["constraints"], lambda issue, detail: notes.append((issue, detail)))
+        name = str(listed.get("name") or "")
+        described = str(listed.get("description") or name)
+        return {"key": key_of(name, number), "description": described, "rules": segment_rules(condition)}
+
+
 class _Feature:
     """One feature on its way into a definition."""
 
-    def __init__(self, feature: Mapping[str, Any], segments: Mapping[Any, Any], notes: list[Remark]) -> None:
-        self.feature, self.segments, self.notes = feature, segments, notes
-        self.salts: set[str] = set()
-        self.references = References()
+    def __init__(
+        self, feature: Mapping[str, Any], segments: _Segments, known: Mapping[str, Any], notes: list[Remark]
+    ) -> None:
+        """`known` has all features of the file."""
+        self.feature, self.segments, self.known, self.notes = feature, segments, known, notes
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
         feature = self.feature
-        if feature.get("variants"):
-            raise NoEqual(Issue.WEIGHTS, "The feature has variants beside on and off.")
-        shares = [self._share(each) for each in feature.get("strategies") or [] if not each.get("disabled")]
-        flag = {
+        strategies = [self._strategy(each) for each in feature.get("strategies") or [] if not each.get("disabled")]
+        if not feature.get("strategies"):
+            strategies = [Strategy(ALL, TARGETING_KEY, str(feature["name"]), ALWAYS, "", DEFAULT, ())]
+        own = feature.get("variants") or []
+        if own or any(each.variants for each in strategies):
+            values = VariantsOf(str(feature["name"]), own, strategies, self._note).content()
+        else:
+            values = _ruled(strategies)
+        return {
             "description": str(feature.get("description") or ""),
             "kind": KINDS.get(str(feature.get("type")), "release"),
             "tags": list(feature.get("tags") or []),
             "prerequisites": [self._prerequisite(each) for each in feature.get("dependencies") or []],
             "killed": not feature.get("enabled"),
-            **_ruled(shares, has_strategies=bool(feature.get("strategies"))),
+            **values,
         }
-        if len(self.salts) > 1:
-            raise NoEqual(Issue.BUCKETS, f"Strategies have several groups: {', '.join(sorted(self.salts))}.")
-        return flag | ({"salt": self.salts.pop(), "hashVersion": UNLEASH_HASH} if self.salts else {})
 
-    def _prerequisite(self, dependency: Mapping[str, Any]) -> str:
-        if dependency.get("enabled") is False or dependency.get("variants"):
-            raise NoEqual(Issue.PREREQUISITE, "A dependency asks for off, or for a variant.")
-        return str(dependency["feature"])
+    def _note(self, issue: Issue, detail: str) -> None:
+        remark = Remark(str(self.feature["name"]), issue, detail)
+        if remark not in self.notes:
+            self.notes.append(remark)
 
-    def _share(self, strategy: Mapping[str, Any]) -> tuple[float, str, Condition, str]:
-        """Return the percentage of a strategy, what it counts, its condition and its title."""
-        if strategy.get("variants"):
-            raise NoEqual(Issue.WEIGHTS, "A strategy has variants beside on and off.")
-        parts = [self._constraint(each) for each in strategy.get("constraints") or []]
-        for number in strategy.get("segments") or []:
-            self.references.follow()
-            segment = self.segments.get(number)
-            if segment is None or "constraints" not in segment:
-                raise NoEqual(Issue.SEGMENT, f"The file does not say who is in the segment {number}.")
-            parts.append(all_of(self._constraint(each) for each in segment["constraints"]))
-        percentage, by, own = self._activation(str(strategy["name"]), strategy.get("parameters") or {})
-        return percentage, by, all_of([*parts, own]), str(strategy.get("title") or "")
+    def _prerequisite(self, dependency: Mapping[str, Any]) -> Any:
+        """Return a dependency. A parent that depends on others itself satisfies none in Unleash."""
+        key, variants = str(dependency["feature"]), dependency.get("variants") or []
+        if (self.known.get(key) or {}).get("dependencies"):
+            raise NoEqual(Issue.PREREQUISITE, f"It depends on {key!r}, which depends on another feature.")
+        if dependency.get("enabled") is False:
+            return {"flag": key, "is": "off"}
+        needed = self.known.get(key) or {}
+        strategies = needed.get("strategies") or []
+        if NO_VARIANT in variants and not any(each.get("variants") for each in (needed, *strategies)):
+            return key
+        if len(variants) > 1 or NO_VARIANT in variants:
+            raise NoEqual(Issue.PREREQUISITE, f"It takes several variants of {key!r}.")
+        return {"flag": key, "variant": str(variants[0])} if variants else key
+
+    def _strategy(self, strategy: Mapping[str, Any]) -> Strategy:
+        parts = [constrained(strategy.get("constraints") or [], self._note)]
+        parts += [self.segments.asked(number, self._note) for number in strategy.get("segments") or []]
+        given = strategy.get("parameters") or {}
+        percentage, by, own = self._activation(str(strategy["name"]), given)
+        salt = str(given.get("groupId") or self.feature["name"])
+        title, stickiness = str(strategy.get("title") or ""), str(given.get("stickiness") or DEFAULT)
+        condition, variants = all_of([*parts, own]), strategy.get("variants") or []
+        return Strategy(percentage, by, salt, condition, title, stickiness, variants)
 
     def _activation(self, name: str, given: Mapping[str, Any]) -> tuple[float, str, Condition]:
         if name == "default":
-            return 100, "targetingKey", ALWAYS
+            return 100, TARGETING_KEY, ALWAYS
         if name == "userWithId":
             users = [each.strip() for each in str(given.get("userIds", "")).split(",") if each.strip()]
-            return 100, "targetingKey", asks("targetingKey", "in", users) if users else NEVER
+            return 100, TARGETING_KEY, asks(TARGETING_KEY, "in", users) if users else NEVER
         if name == "remoteAddress":
             addresses = [each.strip() for each in str(given.get("IPs", "")).split(",") if each.strip()]
-            return 100, "targetingKey", asks("remoteAddress", "inCidr", addresses) if addresses else NEVER
+            return 100, TARGETING_KEY, asks("remoteAddress", "inCidr", addresses) if addresses else NEVER
         if name in ("gradualRolloutUserId", "gradualRolloutSessionId"):
             by = "userId" if name.endswith("UserId") else "sessionId"
-            return self._rollout(given.get("percentage", 0), by, given.get("groupId"))
+            return self._rollout(given.get("percentage", 0), by)
         if name == "flexibleRollout":
-            return self._rollout(given.get("rollout", 100), given.get("stickiness") or "default", given.get("groupId"))
+            return self._rollout(given.get("rollout", 100), given.get("stickiness") or "default")
         raise NoEqual(Issue.STRATEGY, f"Flagsite has nothing like the strategy {name!r}.")
 
-    def _rollout(self, percentage: Any, stickiness: str, group: Any) -> tuple[float, str, Condition]:
+    def _rollout(self, percentage: Any, stickiness: str) -> tuple[float, str, Condition]:
         share = float(percentage)
         if share <= 0:
-            return 0, "targetingKey", NEVER
+            return 0, TARGETING_KEY, NEVER
         if stickiness == "random" and share < ALL:
             raise NoEqual(Issue.UNIT, "A rollout counts by chance, and not by user.")
         if share >= ALL:
-            return ALL, "targetingKey", self._has(stickiness)
-        self.salts.add(str(group or self.feature["name"]))
+            return ALL, TARGETING_KEY, self._has(stickiness)
         if stickiness == "default":
             detail = "Where there is no user, a rollout counts the session in Unleash. Flagsite counts users only."
-            self.notes.append(Remark(str(self.feature["name"]), Issue.STICKINESS, detail))
-        by = "targetingKey" if stickiness in BY_USER else stickiness
+            self._note(Issue.STICKINESS, detail)
+        by = TARGETING_KEY if stickiness in BY_USER else unit(stickiness)
         return share, by, self._has(stickiness)
 
     def _has(self, stickiness: str) -> Condition:
         """Return the condition that there is what a rollout counts."""
         if stickiness in ("default", "random"):
             return ALWAYS
-        return asks("targetingKey" if stickiness == "userId" else stickiness, "exists")
-
-    def _constraint(self, given: Mapping[str, Any]) -> Condition:
-        """Return a constraint. Of a missing attribute, the opposite of what it says is true."""
-        op, inverted = str(given["operator"]), bool(given.get("inverted"))
-        values = [str(each) for each in given.get("values") or []]
-        value = str(given.get("value", ""))
-        name = str(given["contextName"])
-        attribute = "targetingKey" if name == "userId" else name
-        if name == "currentTime":
-            raise NoEqual(Issue.TIME, "A constraint asks for the time of the evaluation. Schedule a change instead.")
-        if op in ("IN", "NOT_IN"):
-            op, inverted = "IN", inverted is (op == "IN")
-        if op in LISTS and not values:
-            return ALWAYS if inverted else NEVER
-        if op in NUMBERS:
-            detail = f"Unleash reads numbers in texts. Send {name} as a number."
-            self.notes.append(Remark(str(self.feature["name"]), Issue.NUMBERS, detail))
-        elif op not in LISTS and op not in SINGLE:
-            raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {op!r}.")
-        compared = values if op in LISTS else [_number(value) if op in NUMBERS else value]
-        ours = (LISTS | SINGLE | NUMBERS)[op]
-        ignores = ours in IGNORING and bool(given.get("caseInsensitive"))
-        return asks(attribute, ours, compared, negate=inverted, ignore_case=ignores, missing=inverted)
+        return asks(TARGETING_KEY if stickiness == "userId" else stickiness, "exists")
 
 
-def _number(text: str) -> Any:
-    number = float(text)
-    return int(number) if number.is_integer() else number
-
-
-def _ruled(shares: Sequence[tuple[float, str, Condition, str]], *, has_strategies: bool) -> dict[str, Any]:
-    """Return the default, the rollout and the rules of strategies, of which one has to say on."""
-    if not has_strategies:
-        return {"enabled": True, "rolloutPercentage": None, "rules": []}
-    if len({by for percentage, by, _, _ in shares if percentage < ALL}) > 1:
+def _ruled(strategies: Sequence[Strategy]) -> dict[str, Any]:
+    """Return the default, the rollout and the rules of strategies without variants, of which one has to say on."""
+    gradual = [each for each in strategies if each.percentage < ALL and each.condition]
+    if len({each.by for each in gradual}) > 1:
         raise NoEqual(Issue.UNIT, "Strategies count different things.")
-    of_all = max((percentage for percentage, _, condition, _ in shares if [] in condition), default=0.0)
+    salts = {each.salt for each in gradual}
+    if len(salts) > 1:
+        raise NoEqual(Issue.BUCKETS, f"Strategies have several groups: {', '.join(sorted(salts))}.")
+    of_all = max((each.percentage for each in strategies if [] in each.condition), default=0.0)
     rules: list[dict[str, Any]] = []
-    for percentage, by, condition, title in sorted(shares, key=lambda share: -share[0]):
-        asked = [clauses for clauses in condition if clauses]
-        if percentage > of_all and asked:
-            rules += rules_of(any_of([asked]), _serve(percentage, by), title)
-    share = None if of_all in (0, 100) else of_all
-    return {"enabled": of_all > 0, "rolloutPercentage": share, "rules": limited(rules)}
+    for each in sorted(strategies, key=lambda strategy: -strategy.percentage):
+        asked = [clauses for clauses in each.condition if clauses]
+        if each.percentage > of_all and asked:
+            rules += rules_of(any_of([asked]), _serve(each.percentage, each.by), each.title)
+    share = None if of_all in (0, ALL) else of_all
+    made = {"enabled": of_all > 0, "rolloutPercentage": share, "rules": limited(rules)}
+    return made | {"salt": salt, "hashVersion": UNLEASH_HASH} if (salt := next(iter(salts), "")) else made
 
 
 def _serve(percentage: float, by: str) -> dict[str, Any]:

@@ -105,6 +105,7 @@ def test_variations_of_growthbook_give_variants_their_names() -> None:
     ("source", "expected"),
     [
         ("launchdarkly", {("limit", "off", True), ("beta-segment", "segment", False),
+                          ("needs-false-of-what-is-off", "prerequisite", False), ("in-a-tenth", "segment", False),
                           ("by-organization", "context-kind", False)}),
         ("growthbook", {("part-of-a-namespace", "buckets", False), ("two-ways", "fall-through", False),
                         ("sticky", "unit", False), ("bandit", "strategy", False), ("not", "operator", False),
@@ -129,6 +130,23 @@ def test_a_file_of_a_relay_of_launchdarkly_has_its_segments() -> None:
     assert reading.remarks == []
     asked: list[tuple[str, dict[str, Any]]] = [("ada", {}), ("b", {"plan": "pro"}), ("b", {})]
     assert [answer(definitions, "x", user, **context) for user, context in asked] == ["on", "on", "off"]
+
+
+def test_segments_of_launchdarkly_become_segments_with_their_keys_and_prerequisites_what_they_ask_for() -> None:
+    reading = READ["launchdarkly"][1]
+    by_key = {entry.key: entry.values for entry in reading.entries}
+    segments = {each.key: each.values for each in reading.segments}
+    assert sorted(segments) == ["pilot", "staff"]  # and not the one for which no imported flag asks
+    assert (segments["staff"]["included"], segments["staff"]["excluded"]) == (
+        ["user-1", "user-3"],
+        ["user-1", "user-2"],
+    )
+    assert by_key["needs-layout"]["prerequisites"] == [
+        {"flag": "layout", "variant": "two"}, {"flag": "two-seeds", "is": "off"}
+    ]  # fmt: skip
+    assert by_key["in-pilot"]["targeting_rules"][0]["clauses"][0] == {
+        "op": "inSegment", "values": ["staff"], "negate": True
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("source", ["launchdarkly", "growthbook", "flagsmith"])

@@ -63,7 +63,10 @@ def test_a_rollout_counts_a_custom_field() -> None:
 
 def test_states_kinds_tags_and_dependencies_come_along() -> None:
     by_key = {entry.key: entry.values for entry in READING.entries}
-    assert sorted(by_key) == ["beta", "child", "disabled", "everybody", "new-checkout", "sticky"]
+    assert sorted(by_key) == [
+        "banner", "beta", "child", "disabled", "everybody", "layout", "needs-loud", "needs-off", "new-checkout",
+        "price", "sticky", "with-variants",
+    ]  # fmt: skip
     assert by_key["new-checkout"]["tags"] == ["simple:q4"]
     assert [by_key[key]["kind"] for key in ("new-checkout", "disabled", "everybody")] == [
         "experiment", "operational", "permission"
@@ -72,16 +75,80 @@ def test_states_kinds_tags_and_dependencies_come_along() -> None:
     assert answer(DEFINITIONS, "disabled", "ada") == "off"
     assert answer(DEFINITIONS, "everybody", None) == "on"
     assert by_key["child"]["prerequisites"] == ["everybody"]
+    assert by_key["needs-loud"]["prerequisites"] == [{"flag": "banner", "variant": "loud"}]
+    assert by_key["needs-off"]["prerequisites"] == [{"flag": "layout", "is": "off"}]
+
+
+def test_variants_have_the_types_of_their_payloads() -> None:
+    by_key = {entry.key: entry.values for entry in READING.entries}
+    assert {key: by_key[key].get("type", "boolean") for key in ("banner", "price", "layout", "beta")} == {
+        "banner": "string", "price": "float", "layout": "object", "beta": "boolean"
+    }  # fmt: skip
+    assert by_key["layout"]["variants"] == [{"key": "variant-1", "value": {"columns": 2}}]
+    assert [each["key"] for each in by_key["banner"]["variants"]] == ["plain", "loud", "list"]
+
+
+def test_segments_come_along_if_a_flag_asks_for_them() -> None:
+    assert [(each.key, each.values["description"]) for each in READING.segments] == [
+        ("members-of-2026-8", "Members of 2026")
+    ]
+    clauses = [rule["clauses"] for rule in READING.segments[0].values["rules"]]
+    assert [len(each) for each in clauses] == [2, 2]  # who has no plan, and who has one that is not free
+
+
+@pytest.mark.parametrize(
+    ("variants", "strategy", "code"),
+    [
+        ([("a", 1), ("b", 2)], {}, "weights"),
+        ([("a", 0), ("b", 0)], {}, "weights"),
+        ([("a", 500), ("b", 500)], {"stickiness": "random"}, "unit"),
+        ([("a", 1000)], {"rollout": "50", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["x"]}]},
+         "value"),
+        ([("a", 1000)], {"rollout": "50", "stickiness": "companyId"}, "value"),
+    ],
+)  # fmt: skip
+def test_variants_that_flagsite_cannot_say_exactly_are_left_out(variants: Any, strategy: Any, code: str) -> None:
+    stickiness = strategy.get("stickiness", "default")
+    listed = [{"name": name, "weight": weight, "stickiness": stickiness} for name, weight in variants]
+    given = {"rollout": "100", "stickiness": "default", **strategy}
+    one = {"name": "flexibleRollout", "parameters": given, "constraints": strategy.get("constraints", [])}
+    _, reading = read(
+        "unleash", {"features": [{"name": "x", "enabled": True, "variants": listed, "strategies": [one]}]}
+    )
+    assert [(each.issue.value, each.is_imported) for each in reading.remarks if not each.is_imported] == [(code, False)]
+
+
+def test_weights_that_add_up_to_less_share_users_as_unleash_does() -> None:
+    listed = [{"name": name, "weight": weight} for name, weight in (("a", 30), ("b", 50), ("c", 20))]
+    definitions, _ = read("unleash", {"features": [{"name": "x", "enabled": True, "variants": listed}]})
+    for number in range(200):
+        target = murmur(f"x:user-{number}", 86_028_157, signed=False) % 100
+        expected = "a" if target < 30 else "b" if target < 80 else "c"
+        assert answer(definitions, "x", f"user-{number}") == expected
+
+
+@pytest.mark.parametrize(("version", "codes_"), [("v2.0.0", {("x", "version-form", False)}),
+                                                 ("2.0", {("x", "version-form", False)}),
+                                                 ("2.0.0-rc.1", {("x", "version-form", True)})])  # fmt: skip
+def test_a_version_that_unleash_does_not_take_leaves_a_flag_out(version: str, codes_: Any) -> None:
+    constraint = {"contextName": "app", "operator": "SEMVER_GT", "value": version}
+    strategy = {"name": "default", "constraints": [constraint]}
+    feature = {"name": "x", "enabled": True, "strategies": [strategy]}
+    assert codes(read("unleash", {"features": [feature]})[1]) == codes_
 
 
 def test_what_has_no_equal_is_left_out_and_named() -> None:
     assert codes(READING) == {
         ("by-chance", "unit", False),
-        ("with-variants", "weights", False),
+        ("half-of-two", "buckets", False),
+        ("banner", "stickiness", True),
+        ("price", "stickiness", True),
+        ("price", "numbers", True),
         ("by-host", "strategy", False),
         ("in-segment", "segment", False),
         ("child-of-what-is-left-out", "prerequisite", False),
         ("beta", "numbers", True),
+        ("beta", "version-form", True),
     }
 
 

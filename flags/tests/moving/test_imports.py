@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from conftest import Cast, _key
 from flags.definitions.models import Flag
 from flags.moving import flag_file
+from flags.segments.models import Segment
 from orgs.access.models import Role
 from orgs.audit.models import AuditEntry
 from orgs.tests.api import Api, kind_of
@@ -43,6 +44,16 @@ def test_an_import_does_what_its_plan_says_and_a_second_one_changes_nothing(sour
     again = api.post(IMPORTS, body).json()
     assert (again["created"], again["changed"], again["unchanged"]) == (0, 0, Flag.objects.count())
     assert flag_file.text_of(flag_file.document()) == before
+
+
+@pytest.mark.parametrize(("source", "keys"), [("launchdarkly", ["pilot", "staff"]), ("unleash", ["members-of-2026-8"])])
+def test_an_import_brings_the_segments_for_which_flags_ask(source: str, keys: list[str]) -> None:
+    api = Api(_key("editor", Role.EDITOR))
+    answer = api.post(IMPORTS, {"source": source, "file": project(source)}).json()
+    assert [(each["key"], each["action"]) for each in answer["segments"]] == [(key, "create") for key in keys]
+    assert sorted(Segment.objects.values_list("key", flat=True)) == keys
+    again = api.post(IMPORTS, {"source": source, "file": project(source)}).json()
+    assert {each["action"] for each in again["segments"]} == {"none"}
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -8,7 +8,7 @@ import pytest
 
 from flags.errors import InvalidFlagFile
 from flags.moving import reading as reading_of_files
-from flags.tests.moving.importing import codes, read
+from flags.tests.moving.importing import answer, codes, read
 
 BOTH = {"on": True, "off": False}
 NESTED = {f"e{number}": {"and": [{"$ref": f"e{number + 1}"}] * 2} for number in range(40)}
@@ -57,9 +57,20 @@ def test_segments_in_a_circle_and_in_each_other_are_left_out() -> None:
     segments |= {"round": {"rules": [asking_for("round")]}}
     segments["s40"] = {"included": ["ada"]}
     flags = {key: of_launchdarkly(rules=[{"variation": 0, **asking_for(key)}]) for key in ("s0", "round", "s39")}
+    flags["s36"] = of_launchdarkly(rules=[{"variation": 0, **asking_for("s36")}])
     definitions, reading = read("launchdarkly", {"flags": flags, "segments": segments})
-    assert set(definitions) == {"s39"}
-    assert {remark.flag for remark in reading.remarks} == {"s0", "round"}
+    assert set(definitions) == {"s36", "s39"}  # 5 segments in a chain, and 2
+    assert {(remark.flag, remark.issue.value) for remark in reading.remarks} == {
+        ("s0", "segment"),
+        ("round", "segment"),
+    }
+
+
+def test_a_segment_with_a_name_that_flagsite_does_not_take_leaves_its_flags_out() -> None:
+    flag = of_launchdarkly(rules=[{"variation": 0, **asking_for("two words")}])
+    definitions, reading = read("launchdarkly", {"flags": {"x": flag}, "segments": {"two words": {"key": "two words"}}})
+    assert not definitions
+    assert codes(reading) == {("x", "segment", False)}
 
 
 @pytest.mark.parametrize(
@@ -113,11 +124,13 @@ def test_a_segment_without_a_number_is_in_no_strategy() -> None:
     [
         of_launchdarkly(fallthrough=by_organization()),
         of_launchdarkly(rules=[by_organization(clauses=[{"attribute": "plan", "op": "in", "values": ["pro"]}])]),
-        of_launchdarkly(variations=["a", "b"], rules=[by_organization(clauses=[])]),
+        of_launchdarkly(rules=[by_organization(clauses=[])]),
     ],
 )
-def test_a_share_of_what_users_may_not_have_is_left_out(flag: Any) -> None:
-    assert codes(read("launchdarkly", {"flags": {"x": flag}})[1]) == {("x", "unit", False)}
+def test_who_has_not_what_a_share_counts_gets_the_lowest_share(flag: Any) -> None:
+    definitions, _ = read("launchdarkly", {"flags": {"x": flag}})
+    assert answer(definitions, "x", "ada", plan="pro") == "on"
+    assert {answer(definitions, "x", "ada", plan="pro", company=f"c{number}") for number in range(50)} == {"on", "off"}
 
 
 def test_who_has_not_what_a_share_counts_gets_the_first_variation_with_a_weight() -> None:
