@@ -29,6 +29,7 @@ class Issue(StrEnum):
     TOO_LONG = "too-long"
     FORM = "form"
     OFF = "off"
+    IDENTITY = "identity"
     CONTEXT_KIND = "context-kind"
 
 

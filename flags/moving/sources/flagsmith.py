@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from flags.errors import InvalidFlagFile
-from flags.moving.issues import Issue, NoEqual
+from flags.evaluation.rollout import BUCKETS
+from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
@@ -26,11 +28,18 @@ from flags.moving.sources.conditions import (
     rules_of,
     typed,
 )
+from flags.moving.sources.segments import Segments, key_of, segment_rules
+from flags.moving.sources.shares import in_buckets
+from flags.targeting.attributes import TARGETING_KEY
 
 OPERATORS = {"GREATER_THAN": "gt", "GREATER_THAN_INCLUSIVE": "gte", "LESS_THAN": "lt", "LESS_THAN_INCLUSIVE": "lte"}
 VERSIONS = {"EQUAL": "semverEq", **{name: f"semver{op.title()}" for name, op in OPERATORS.items()}}
 SEMVER = ":semver"
 """What a value ends with if it is a version."""
+FLAGSMITH_HASH = 7
+ALL, LEAST = 100, 1e-9
+"""Per cent, and what counts as nothing beside it."""
+IDENTITY = "Shares count environment and identifier, and not the number that a server of your own gives to an identity."
 VALUE = "value"
 """The key of the variant of a feature with a value."""
 PATH = "$."
@@ -47,68 +56,29 @@ def read(content: Any, environment: str = "") -> Found:
     """
     if not isinstance(content, dict) or not isinstance(content.get("feature_states"), list):
         raise InvalidFlagFile('The file is not one of Flagsmith, which is an object with the list "feature_states".')
-    segments = (content.get("project") or {}).get("segments") or []
-    identities = content.get("identity_overrides") or []
     listed = [each for each in content["feature_states"] if isinstance(each, dict)]
     states = [(_name(each), each) for each in listed]
-    known = {path: str(content[name]) for path, name in PATHS.items() if name in content}
-    return read_each(states, lambda key, state, _: _Feature(key, state, segments, identities, known).content())
+    document = _Document(content)
+    found = read_each(states, lambda key, state, notes: _Feature(key, state, document, notes).content())
+    return found._replace(segments=document.segments.contents)
 
 
-class _Feature:
-    """One feature on its way into a definition."""
+class _Document:
+    """What the features of a document share."""
 
-    def __init__(
-        self, key: str, state: Mapping[str, Any], segments: Any, identities: Any, known: Mapping[str, str]
-    ) -> None:
-        """`known` has what is the same for all users, by its path."""
-        self.key, self.state, self.known = key, state, known
-        self.segments, self.identities = segments, identities
-        self.value = state.get("feature_state_value")
-        self.is_boolean = self.value in (None, "")
-        self.values: list[Any] = [] if self.is_boolean else [self.value]
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        listed = (content.get("project") or {}).get("segments") or []
+        self.listed = [{"id": place, **each} for place, each in enumerate(listed, 1) if isinstance(each, dict)]
+        self.segments = Segments(dict(enumerate(self.listed)), self._segment)
+        self.identities = content.get("identity_overrides") or []
+        self.environment = str(content.get("api_key") or "")
+        self._known = {path: str(content[name]) for path, name in PATHS.items() if name in content}
+        """What is the same for all users, by its path."""
 
-    def content(self) -> dict[str, Any]:
-        """Return the flag. Raises NoEqual."""
-        rules: list[dict[str, Any]] = []
-        for identity in self.identities:
-            for override in self._own(identity.get("identity_features") or []):
-                user = asks("targetingKey", "in", [str(identity["identifier"])])
-                rules += rules_of(user, self._serve(override), "Override of an identity")
-        for segment, override in sorted(self._overrides(), key=lambda pair: _priority(pair[1])):
-            serve = self._serve(override)
-            condition = all_of(self._rule(each) for each in segment["rules"])
-            of_users = [clauses or _everybody() for clauses in condition]
-            rules += rules_of(of_users, serve, str(segment.get("name") or ""))
-        if self.state.get("multivariate_feature_state_values"):
-            raise NoEqual(Issue.WEIGHTS, "The feature has shares of values.")
-        enabled = bool(self.state.get("enabled"))
-        flag: dict[str, Any] = {"enabled": enabled, "rules": limited(rules), "rolloutPercentage": None}
-        if self.is_boolean:
-            return flag
-        keys = [VALUE, *(f"{VALUE}-{number}" for number in range(2, len(self.values) + 1))]
-        return flag | typed(list(zip(keys, self.values, strict=True))) | {"defaultVariant": VALUE}
-
-    def _own(self, states: Any) -> list[Mapping[str, Any]]:
-        return [each for each in states if _name(each) == self.key]
-
-    def _overrides(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        return [(segment, each) for segment in self.segments for each in self._own(segment.get("feature_states") or [])]
-
-    def _serve(self, override: Mapping[str, Any]) -> dict[str, Any]:
-        if override.get("multivariate_feature_state_values"):
-            raise NoEqual(Issue.WEIGHTS, "An override has shares of values.")
-        if self.is_boolean:
-            if override.get("feature_state_value") not in (None, ""):
-                raise NoEqual(Issue.VALUE, "An override gives a value to a feature that has none.")
-            return {"variant": "on" if override.get("enabled") else "off"}
-        if not override.get("enabled"):
-            raise NoEqual(Issue.VALUE, "An override switches a feature with a value off for a part of the users.")
-        value = override.get("feature_state_value")
-        if value not in self.values:
-            self.values.append(value)
-        place = self.values.index(value) + 1
-        return {"variant": VALUE if place == 1 else f"{VALUE}-{place}"}
+    def _segment(self, listed: Mapping[str, Any], _: Segments) -> dict[str, Any]:
+        name, rules = str(listed.get("name") or ""), listed["rules"]
+        condition = all_of(self._rule(each) for each in rules) if rules else NEVER
+        return {"key": key_of(name, listed["id"]), "description": name, "rules": segment_rules(condition)}
 
     def _rule(self, rule: Mapping[str, Any]) -> Condition:
         """Return a rule of a segment: all, any or none of its conditions and rules."""
@@ -127,13 +97,91 @@ class _Feature:
         op, value = str(given["operator"]), given.get("value") or ""
         turned = op.startswith("NOT_") is not negate
         name, op = str(given.get("property_") or ""), op.removeprefix("NOT_")
-        if name in self.known and op == "EQUAL":
-            return ALWAYS if (self.known[name] == value) is not turned else NEVER
+        if name in self._known and op == "EQUAL":
+            return ALWAYS if (self._known[name] == value) is not turned else NEVER
         name = _attribute(name)
         if op in ("IS_SET", "IS_NOT_SET"):
             return asks(name, "exists", negate=(op == "IS_NOT_SET") is not negate)
         ours, values = _compared(op, value)
         return asks(name, ours, values, negate=turned, missing=negate) if values else ALWAYS if turned else NEVER
+
+
+class _Feature:
+    """One feature on its way into a definition."""
+
+    def __init__(self, key: str, state: Mapping[str, Any], document: _Document, notes: list[Remark]) -> None:
+        self.key, self.state, self.document, self.notes = key, state, document, notes
+        self.value = state.get("feature_state_value")
+        overrides = [override for _, override in self._overrides()]
+        self.is_boolean = self.value in (None, "") and not any(map(_options, (state, *overrides)))
+        self.values: list[Any] = [] if self.is_boolean else [self.value]
+
+    def content(self) -> dict[str, Any]:
+        """Return the flag. Raises NoEqual."""
+        rules: list[dict[str, Any]] = []
+        for identity in self.document.identities:
+            for override in self._own(identity.get("identity_features") or []):
+                if _options(override):
+                    raise NoEqual(Issue.WEIGHTS, "The override of an identity has shares of values.")
+                user = asks(TARGETING_KEY, "in", [str(identity["identifier"])])
+                rules += rules_of(user, self._serve(override), "Override of an identity")
+        for place, override in sorted(self._overrides(), key=lambda pair: _priority(pair[1])):
+            condition = self.document.segments.asked([place])
+            name = str(self.document.listed[place].get("name") or "")
+            rules += self._shares(condition, override, name)
+            rules += rules_of(condition, self._serve(override), name)
+        enabled = bool(self.state.get("enabled"))
+        if enabled:
+            rules += self._shares(asks(TARGETING_KEY, "exists"), self.state, "All others")
+        flag: dict[str, Any] = {"enabled": enabled, "rules": limited(rules), "rolloutPercentage": None}
+        if self.is_boolean:
+            return flag
+        keys = [VALUE, *(f"{VALUE}-{number}" for number in range(2, len(self.values) + 1))]
+        return flag | typed(list(zip(keys, self.values, strict=True))) | {"defaultVariant": VALUE}
+
+    def _own(self, states: Any) -> list[Mapping[str, Any]]:
+        return [each for each in states if _name(each) == self.key]
+
+    def _overrides(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Return the overrides of segments, each with the place of its segment."""
+        listed = enumerate(self.document.listed)
+        return [(place, each) for place, segment in listed for each in self._own(segment.get("feature_states") or [])]
+
+    def _shares(self, condition: Condition, state: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """Return the rules that share values out. Who has no key gets the value of the state, by the next rule."""
+        options = _options(state)
+        if not options:
+            return []
+        ranges: list[tuple[str, int]] = []
+        below = 0.0
+        for each in options:
+            below = min(below + float(each["percentage_allocation"]), ALL)
+            if round(below, 3) != below and abs(round(below, 3) - below) > LEAST:
+                raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
+            ranges.append((self._variant(each["multivariate_feature_option"]["value"]), round(below * 1000)))
+        ranges.append((self._variant(state.get("feature_state_value")), BUCKETS))
+        note = Remark(self.key, Issue.IDENTITY, IDENTITY)
+        self.notes += [note] if note not in self.notes else []
+        number = state.get("django_id") or state["featurestate_uuid"]
+        salt = f"{number},{self.document.environment}_"
+        serve = in_buckets(ranges, TARGETING_KEY, salt, FLAGSMITH_HASH).serve(is_boolean=False)
+        return rules_of(condition, serve, name)
+
+    def _serve(self, override: Mapping[str, Any]) -> dict[str, Any]:
+        if self.is_boolean:
+            if override.get("feature_state_value") not in (None, ""):
+                raise NoEqual(Issue.VALUE, "An override gives a value to a feature that has none.")
+            return {"variant": "on" if override.get("enabled") else "off"}
+        if not override.get("enabled"):
+            raise NoEqual(Issue.VALUE, "An override switches a feature with a value off for a part of the users.")
+        return {"variant": self._variant(override.get("feature_state_value"))}
+
+    def _variant(self, value: Any) -> str:
+        """Return the key of the variant with a value."""
+        if value not in self.values:
+            self.values.append(value)
+        place = self.values.index(value) + 1
+        return VALUE if place == 1 else f"{VALUE}-{place}"
 
 
 def _compared(op: str, value: Any) -> tuple[str, list[Any]]:
@@ -154,9 +202,10 @@ def _compared(op: str, value: Any) -> tuple[str, list[Any]]:
     raise NoEqual(Issue.OPERATOR, f"Flagsite has nothing like the operator {op!r}.")
 
 
-def _everybody() -> list[dict[str, Any]]:
-    """Return the clauses of a segment that has all users in it."""
-    return asks("targetingKey", "exists")[0]
+def _options(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the values that a state shares out, in the order in which Flagsmith counts them."""
+    listed = [each for each in state.get("multivariate_feature_state_values") or [] if each["percentage_allocation"]]
+    return sorted(listed, key=lambda each: each.get("id") or UUID(each["mv_fs_value_uuid"]).int)
 
 
 def _attribute(name: str) -> str:
@@ -164,7 +213,7 @@ def _attribute(name: str) -> str:
     if not name.startswith(PATH):
         return name
     if name == "$.identity.identifier":
-        return "targetingKey"
+        return TARGETING_KEY
     found = ATTRIBUTE.fullmatch(name)
     if found is None:
         raise NoEqual(Issue.OPERATOR, f"A segment asks for {name!r}, which is not a trait.")

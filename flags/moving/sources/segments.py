@@ -72,6 +72,8 @@ class Segments:
             raise NoEqual(Issue.SEGMENT, f"The segment {name!r} has another form than the product writes.") from None
         finally:
             self._being_read.pop()
+        if any(content["key"] == each["key"] for each in self.contents):
+            raise NoEqual(Issue.SEGMENT, f"Two segments of the file would have the key {content['key']!r}.")
         if self._levels[name] > MAX_LEVELS:
             raise NoEqual(Issue.SEGMENT, f"The segment {name!r} is nested more than {MAX_LEVELS} deep.")
         return content

@@ -83,10 +83,11 @@ class VariantsOf:
         """Return the rollout of a flag for a strategy that is on for a part of all."""
         if one.by != TARGETING_KEY:
             raise NoEqual(Issue.UNIT, f"A rollout of all counts {one.by!r}.")
-        if isinstance(outcome, Shares):
-            raise NoEqual(Issue.BUCKETS, "A strategy counts users in one way, and its variants in another way.")
-        made = {"enabled": True, "rolloutPercentage": one.percentage, "defaultVariant": outcome}
-        return made | {"salt": one.salt, "hashVersion": UNLEASH_HASH}
+        made = {"enabled": True, "rolloutPercentage": one.percentage, "salt": one.salt, "hashVersion": UNLEASH_HASH}
+        if isinstance(outcome, str):
+            return made | {"defaultVariant": outcome}
+        first = str(outcome.ranges[0][0])
+        return made | {"defaultVariant": first, "defaultRollout": outcome.serve(is_boolean=False)}
 
     def _outcome(self, one: Strategy) -> Shares | str:
         """Return the shares of the variants of a strategy or of the feature, or the only variant."""

@@ -110,7 +110,7 @@ def test_variations_of_growthbook_give_variants_their_names() -> None:
         ("growthbook", {("part-of-a-namespace", "buckets", False), ("two-ways", "fall-through", False),
                         ("sticky", "unit", False), ("bandit", "strategy", False), ("not", "operator", False),
                         ("needs-in-a-rule", "prerequisite", False)}),
-        ("flagsmith", {("tenth", "operator", False), ("split", "weights", False)}),
+        ("flagsmith", {("tenth", "operator", False), ("split", "identity", True), ("thousandths", "weights", False)}),
     ],
 )  # fmt: skip
 def test_what_has_no_equal_is_left_out_and_named(source: str, expected: Any) -> None:
@@ -130,6 +130,33 @@ def test_a_file_of_a_relay_of_launchdarkly_has_its_segments() -> None:
     assert reading.remarks == []
     asked: list[tuple[str, dict[str, Any]]] = [("ada", {}), ("b", {"plan": "pro"}), ("b", {})]
     assert [answer(definitions, "x", user, **context) for user, context in asked] == ["on", "on", "off"]
+
+
+def test_segments_of_flagsmith_become_segments_with_the_words_of_their_names() -> None:
+    reading = READ["flagsmith"][1]
+    assert [each.key for each in reading.segments] == ["old-apps-2", "pros-in-europe-1"]
+    by_key = {entry.key: entry.values for entry in reading.entries}
+    assert [rule["clauses"] for rule in by_key["new-checkout"]["targeting_rules"]] == [
+        [{"op": "inSegment", "values": ["old-apps-2"]}], [{"op": "inSegment", "values": ["pros-in-europe-1"]}]
+    ]  # fmt: skip
+
+
+def test_segments_of_flagsmith_with_the_same_key_leave_flags_out() -> None:
+    state = {"feature": {"name": "x"}, "enabled": False}
+    segments = [
+        {"name": "pros", "rules": [{"type": "ALL", "conditions": [
+            {"operator": "EQUAL", "property_": "plan", "value": value}]}],
+         "feature_states": [state | {"enabled": True}]} for value in ("pro", "team")
+    ]  # fmt: skip
+    _, reading = read("flagsmith", {"feature_states": [state], "project": {"segments": segments}})
+    assert codes(reading) == {("x", "segment", False)}
+
+
+def test_a_segment_of_flagsmith_without_rules_has_nobody_in_it() -> None:
+    state = {"feature": {"name": "x"}, "enabled": False}
+    segment = {"name": "none", "rules": [], "feature_states": [state | {"enabled": True}]}
+    definitions, _ = read("flagsmith", {"feature_states": [state], "project": {"segments": [segment]}})
+    assert answer(definitions, "x", "ada") == "off"
 
 
 def test_segments_of_launchdarkly_become_segments_with_their_keys_and_prerequisites_what_they_ask_for() -> None:

@@ -64,8 +64,8 @@ def test_a_rollout_counts_a_custom_field() -> None:
 def test_states_kinds_tags_and_dependencies_come_along() -> None:
     by_key = {entry.key: entry.values for entry in READING.entries}
     assert sorted(by_key) == [
-        "banner", "beta", "child", "disabled", "everybody", "layout", "needs-loud", "needs-off", "new-checkout",
-        "price", "sticky", "with-variants",
+        "banner", "beta", "child", "disabled", "everybody", "half-of-two", "layout", "needs-loud", "needs-off",
+        "new-checkout", "price", "sticky", "with-variants",
     ]  # fmt: skip
     assert by_key["new-checkout"]["tags"] == ["simple:q4"]
     assert [by_key[key]["kind"] for key in ("new-checkout", "disabled", "everybody")] == [
@@ -140,7 +140,7 @@ def test_a_version_that_unleash_does_not_take_leaves_a_flag_out(version: str, co
 def test_what_has_no_equal_is_left_out_and_named() -> None:
     assert codes(READING) == {
         ("by-chance", "unit", False),
-        ("half-of-two", "buckets", False),
+        ("half-of-two", "stickiness", True),
         ("banner", "stickiness", True),
         ("price", "stickiness", True),
         ("price", "numbers", True),

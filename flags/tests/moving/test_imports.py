@@ -46,7 +46,14 @@ def test_an_import_does_what_its_plan_says_and_a_second_one_changes_nothing(sour
     assert flag_file.text_of(flag_file.document()) == before
 
 
-@pytest.mark.parametrize(("source", "keys"), [("launchdarkly", ["pilot", "staff"]), ("unleash", ["members-of-2026-8"])])
+@pytest.mark.parametrize(
+    ("source", "keys"),
+    [
+        ("launchdarkly", ["pilot", "staff"]),
+        ("unleash", ["members-of-2026-8"]),
+        ("flagsmith", ["old-apps-2", "pros-in-europe-1"]),
+    ],
+)
 def test_an_import_brings_the_segments_for_which_flags_ask(source: str, keys: list[str]) -> None:
     api = Api(_key("editor", Role.EDITOR))
     answer = api.post(IMPORTS, {"source": source, "file": project(source)}).json()

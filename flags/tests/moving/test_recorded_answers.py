@@ -16,7 +16,7 @@ from flags.evaluation.engine import Definition
 from flags.tests.moving.importing import answer, read
 
 FOLDER = Path(__file__).parent
-SOURCES = ["growthbook", "launchdarkly", "unleash"]
+SOURCES = ["growthbook", "launchdarkly", "unleash", "flagsmith"]
 RECORDED = {source: json.loads((FOLDER / "answers" / f"{source}.json").read_text()) for source in SOURCES}
 READ = {source: read(source, json.loads((FOLDER / f"{source}.json").read_text())) for source in SOURCES}
 CASES = [(source, place) for source in SOURCES for place in range(len(RECORDED[source]["answers"]))]
