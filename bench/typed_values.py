@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import time
-from statistics import median
+from statistics import fmean, median
 
-from bench import client
+from bench import client, typed_rules
 from bench.installation import Installation
 from bench.reads import FLAGS, PATH, PLANT_FLAGS, PLANT_STATES, Measured, better_quarter, measured_run, warm_up
 from bench.report import Result
@@ -16,19 +16,6 @@ REQUESTS_OF_A_TURN = 3_000
 ROUNDS = 8
 FLIPS = 5
 MAX_READS, MAX_FLIP, MAX_MICROSECONDS = 1.5, 1.05, 5.0
-RULES = json.dumps([
-    {
-        "id": f"rule-{number}",
-        "clauses": [
-            {"attribute": "plan", "op": "in", "values": ["pro", "team"]},
-            {"attribute": "age", "op": "gte", "values": [20 + 15 * number]},
-            {"attribute": "version", "op": "semverGte", "values": [f"{number}.2.0"]},
-        ],
-        "serve": {"variant": "on"},
-    }
-    for number in range(5, 0, -1)
-])  # fmt: skip
-"""Five rules of three clauses, of which a few match."""
 VARIANTS = json.dumps([
     {"key": "one", "value": {"limit": 10, "label": "one"}, "number": 1},
     {"key": "two", "value": {"limit": 20, "label": "two"}, "number": 2},
@@ -38,26 +25,29 @@ UPDATE flags_flag
    SET type = CASE WHEN place %% 5 < 2 THEN 'object' ELSE 'boolean' END,
        variants = CASE WHEN place %% 5 < 2 THEN %(variants)s ELSE '[]' END::jsonb,
        default_variant = CASE WHEN place %% 5 < 2 THEN 'one' ELSE '' END, variants_made = 2,
-       targeting_rules = CASE WHEN place %% 10 IN (7, 8, 9) THEN %(rules)s ELSE '[]' END::jsonb, version = version + 1
+       targeting_rules = CASE WHEN place %% 10 IN (7, 8, 9)
+                              THEN %(rules)s::jsonb -> (place / 10 * 3 + place %% 10 - 7)::int ELSE '[]' END,
+       version = version + 1
   FROM (SELECT id AS numbered, row_number() OVER (ORDER BY id) AS place FROM flags_flag) numbered
  WHERE numbered = flags_flag.id
 """
-"""40 flags get a type and variants, and 30 of the others rules."""
+"""40 flags get a type and variants, and 30 of the others rules, each its own."""
+RULED_FLAGS = 30
+PLANT_SEGMENTS = """
+INSERT INTO flags_segment (key, rules) SELECT key, value FROM jsonb_each(%(segments)s)
+"""
+PLANT_ATTRIBUTES = """
+INSERT INTO orgs_organizationattribute (organization_id, name, value)
+SELECT (each ->> 0)::bigint, each ->> 1, each -> 2 FROM jsonb_array_elements(%(attributes)s) each
+"""
 BOOLEAN = """
 UPDATE flags_flag SET type = 'boolean', variants = '[]', default_variant = '', targeting_rules = '[]',
                       version = version + 1
 """
 MEASURE_RULES = """
 import django, json; django.setup()
-from bench.peers import microseconds
-from flags.client import is_enabled
-from flags.models import Flag
-rules = json.loads({rules!r})
-half = {{"enabled": True, "rollout_percentage": 50, "targeting_rules": rules}}
-Flag.objects.bulk_create([Flag(key=f"ruled-{{n}}", **half) for n in range(100)])
-evaluate = lambda user: is_enabled(
-    "ruled-50", user_id=user, organization=1, attributes={{"plan": "pro", "age": 30, "version": "3.1.0"}})
-print(json.dumps(microseconds(evaluate)), flush=True)
+from bench.ruled_flags import measure
+print(json.dumps(measure({flags})), flush=True)
 """
 
 
@@ -68,19 +58,22 @@ def typed_reads(installation: Installation, rows: int) -> list[Result]:
     installation.sql(PLANT_FLAGS, {"flags": FLAGS})
     installation.sql(PLANT_STATES)
     installation.sql("VACUUM (ANALYZE) flags_flagstate")
+    _plant_segments_and_attributes(installation)
     warm_up(installation, organizations)
     requests = _requests(installation, organizations)
+    rules = json.dumps(typed_rules.rules_of_flags(RULED_FLAGS))
     turns: dict[str, list[Measured]] = {"boolean": [], "typed": []}
     for number in range(ROUNDS):
         for name in sorted(turns, reverse=number % 2 == 1):
-            installation.sql(*((BOOLEAN,) if name == "boolean" else (TYPED, {"variants": VARIANTS, "rules": RULES})))
+            installation.sql(*((BOOLEAN,) if name == "boolean" else (TYPED, {"variants": VARIANTS, "rules": rules})))
             time.sleep(1.5)  # until the processes have read the definitions
             measured_run(installation, installation.port, requests)  # compiles them
             turns[name].append(measured_run(installation, installation.port, requests))
     assert {status for each in turns.values() for one in each for status in one.run.statuses} == {200}
     boolean, typed = (better_quarter(turns[name])[0] for name in ("boolean", "typed"))
     ratio = typed / boolean
-    microseconds = float(json.loads(installation.python(MEASURE_RULES.format(rules=RULES)).splitlines()[-1]))
+    of_flags: list[float] = json.loads(installation.python(MEASURE_RULES.format(flags=FLAGS)).splitlines()[-1])
+    microseconds = fmean(of_flags)
     return [
         Result(
             f"all of 100 flags, 40 typed and 30 with rules, {organizations:,} organizations", f"{typed:.3f} ms CPU",
@@ -88,23 +81,35 @@ def typed_reads(installation: Installation, rows: int) -> list[Result]:
             {name: [each.cpu for each in of_name] for name, of_name in turns.items()},
         ),
         Result(
-            "is_enabled, 5 rules of 3 clauses", f"{microseconds:.2f} µs", "-", microseconds,
-            f"≤ {MAX_MICROSECONDS:g} µs", microseconds <= MAX_MICROSECONDS, {"microseconds": microseconds},
+            f"is_enabled, 5 rules of 3 clauses, mean of {FLAGS} flags", f"{microseconds:.2f} µs",
+            f"slowest flag {max(of_flags):.2f} µs", microseconds, f"≤ {MAX_MICROSECONDS:g} µs",
+            microseconds <= MAX_MICROSECONDS, {"microseconds": of_flags},
         ),
     ]  # fmt: skip
 
 
+def _plant_segments_and_attributes(installation: Installation) -> None:
+    """Create the segments, and give the root and the organizations below it attributes."""
+    draw = random.Random(2)
+    organizations = installation.sql("SELECT id FROM orgs_organization WHERE level < 2")
+    attributes = [
+        (organization, name, value)
+        for (organization,) in organizations
+        for name, value in typed_rules.attributes_of_organization(draw).items()
+    ]
+    installation.sql(PLANT_SEGMENTS, {"segments": json.dumps(typed_rules.segments())})
+    installation.sql(PLANT_ATTRIBUTES, {"attributes": json.dumps(attributes)})
+
+
 def _requests(installation: Installation, organizations: int) -> list[bytes]:
     """Requests of random users, with attributes, of random organizations."""
-    generator = random.Random(1)
+    draw = random.Random(1)
     key = str(installation.http.headers["Authorization"]).removeprefix("Bearer ")
     bodies = (
         {
-            "targetingKey": f"user-{generator.randint(1, 10**6)}",
-            "organizationId": generator.randint(1, organizations),
-            "plan": generator.choice(["free", "pro", "team"]),
-            "age": generator.randint(10, 90),
-            "version": f"{generator.randint(0, 6)}.{generator.randint(0, 9)}.0",
+            "targetingKey": f"user-{draw.randint(1, 10**6)}",
+            "organizationId": draw.randint(1, organizations),
+            **typed_rules.user_of(draw),
         }
         for _ in range(REQUESTS_OF_A_TURN)
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from django.conf import settings
 
@@ -17,6 +18,7 @@ from flags.evaluation.engine import Definition
 from flags.serving.bulk_evaluation import BulkEvaluation
 from flags.serving.compiled_flag import NO_FLAG, CompiledFlag
 from flags.serving.compiled_rules import CompiledRules
+from flags.serving.compiled_targeting import IndexedFlags, indexed
 from flags.serving.packed_states import PackedStates
 from flags.values.served import as_json
 from flags.values.types import FlagType
@@ -28,6 +30,15 @@ The values of variants come on top, as each resolution has its value in its JSON
 """
 
 
+class EnvironmentFlags(dict[str, CompiledFlag]):
+    """All flags of an environment that somebody can ask for, by key, in the order of the keys."""
+
+    @cached_property
+    def targeting(self) -> Sequence[IndexedFlags]:
+        """The targeting rules of all flags. Made when somebody asks for all flags."""
+        return indexed((place, one.targeting) for place, one in enumerate(self.values()) if one.has_targeting)
+
+
 class CompiledFlags(dict[str, CompiledRules]):
     """Every flag's rules, by the flag's key, for organizations with the same flag states in one environment.
 
@@ -36,8 +47,7 @@ class CompiledFlags(dict[str, CompiledRules]):
 
     __slots__ = ("_bulk", "_flags", "states", "used")
 
-    def __init__(self, flags: Mapping[str, CompiledFlag], states: PackedStates) -> None:
-        """`flags` are in the order of their keys."""
+    def __init__(self, flags: EnvironmentFlags, states: PackedStates) -> None:
         super().__init__()
         self._flags = flags
         self._bulk: BulkEvaluation | None = None
@@ -56,7 +66,7 @@ class CompiledFlags(dict[str, CompiledRules]):
     def bulk(self) -> BulkEvaluation:
         """The evaluation of all flags at once."""
         if self._bulk is None:
-            self._bulk = BulkEvaluation([self[key] for key in self._flags])
+            self._bulk = BulkEvaluation([self[key] for key in self._flags], self._flags.targeting)
         return self._bulk
 
 
@@ -114,7 +124,7 @@ class CompiledEnvironment:
             for key, one in definitions.items()
         }
         _fill_prerequisites(flags)
-        self._flags = {key: flag for key, flag in flags.items() if key not in hidden}
+        self._flags = EnvironmentFlags({key: flag for key, flag in flags.items() if key not in hidden})
         self._limit = limit
         self.kept: dict[PackedStates, CompiledFlags] = {}
 

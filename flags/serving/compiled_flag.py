@@ -15,10 +15,7 @@ from flags.evaluation.reasons import STOPPED, Rule, Unit
 from flags.evaluation.rollout import BUCKETS, bucketing
 from flags.evaluation.wants import IS_ON, Want
 from flags.serving.compiled_rules import (
-    CompiledRollout,
-    CompiledRule,
     CompiledRules,
-    CompiledWeights,
     DefaultRolloutRules,
     FixedRules,
     OrganizationRolloutRules,
@@ -30,6 +27,7 @@ from flags.serving.compiled_rules import (
     WhitelistRules,
     is_met,
 )
+from flags.serving.compiled_targeting import CompiledRollout, CompiledTargeting, CompiledWeights, Outcome
 from flags.serving.packed_states import LOCKED, ON, PackedRow, PackedStates, variant_of
 from flags.serving.resolution import FailedResolution, Resolution, SplitResolution
 from flags.targeting.rule_rollouts import RuleRollout
@@ -116,7 +114,7 @@ class CompiledFlag:
         self.fixed = self._fixed(environment)
         self.all_prerequisites: list[CompiledFlag] = []
         self._rules: dict[PackedRow | None, CompiledRules] = {}
-        self._targeting: list[CompiledRule] | None = None
+        self._targeting: CompiledTargeting | None = None
         self._most = most
 
     @property
@@ -216,22 +214,26 @@ class CompiledFlag:
         if own.is_locked:
             return others
         if self.definition.targeting_rules:
-            others = TargetingRules(self._targeting_rules(), others)
+            others = TargetingRules(self.targeting, others)
         whitelist = self.definition.whitelist
         if not whitelist:
             return others
         return WhitelistRules(whitelist, self._resolution(Rule.WHITELIST, own, enabled=True), others)
 
-    def _targeting_rules(self) -> list[CompiledRule]:
-        """The targeting rules, which are the same for every value of an organization."""
+    @property
+    def has_targeting(self) -> bool:
+        """Whether there are organizations in which its targeting rules are asked."""
+        return bool(self.definition.targeting_rules) and self.fixed is None and not self._is_forced_on
+
+    @property
+    def targeting(self) -> CompiledTargeting:
+        """Its targeting rules."""
         if self._targeting is None:
-            self._targeting = [
-                ([clause.test for clause in rule.clauses], self._outcome(rule))
-                for rule in self.definition.targeting_rules
-            ]
+            rules = self.definition.targeting_rules
+            self._targeting = CompiledTargeting(rules, [self._outcome(rule) for rule in rules])
         return self._targeting
 
-    def _outcome(self, rule: TargetingRule) -> Resolution | CompiledRollout | CompiledWeights:
+    def _outcome(self, rule: TargetingRule) -> Outcome:
         """What a targeting rule says."""
         key = self.definition.key
         if rule.rollout is None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flags.evaluation.wants import Want
+from flags.serving.compiled_targeting import CompiledTargeting
 from flags.serving.organization_snapshot import OrganizationSnapshot
 from flags.serving.resolution import FailedResolution, Resolution, SplitResolution
 from flags.targeting.attributes import NO_ATTRIBUTES, Attributes
 from flags.targeting.rule_rollouts import RuleRollout, unit_bytes
-from flags.targeting.rules import ClauseTest
 from flagsite.core.errors import FlagsiteError
 
 
@@ -107,45 +107,10 @@ class WhitelistRules:
 
 
 @dataclass(slots=True, eq=False)
-class CompiledRollout:
-    """The rollout of a targeting rule."""
-
-    rollout: RuleRollout
-    hash: Callable[[bytes], int]
-    prefix: bytes
-    limit: int
-    inside: Resolution
-    outside: Resolution
-
-    def decide(self, unit: str) -> Resolution:
-        """The resolution of the bucket of a unit."""
-        return self.inside if self.hash(self.prefix + unit_bytes(unit)) < self.limit else self.outside
-
-
-@dataclass(slots=True, eq=False)
-class CompiledWeights:
-    """The rollout by weight of a targeting rule: below each limit, on the scale of the hash, another resolution."""
-
-    rollout: RuleRollout
-    hash: Callable[[bytes], int]
-    prefix: bytes
-    limits: Sequence[int]
-    resolutions: Sequence[Resolution]
-
-    def decide(self, unit: str) -> Resolution:
-        """The resolution of the bucket of a unit."""
-        return self.resolutions[bisect_right(self.limits, self.hash(self.prefix + unit_bytes(unit)))]
-
-
-CompiledRule = tuple[Sequence[ClauseTest], Resolution | CompiledRollout | CompiledWeights]
-"""A targeting rule: the tests of its clauses, and what it says."""
-
-
-@dataclass(slots=True, eq=False)
 class TargetingRules:
     """A flag with targeting rules, and with other rules for those whom none of them matches."""
 
-    rules: Sequence[CompiledRule]
+    targeting: CompiledTargeting
     others: CompiledRules
 
     def decide(
@@ -155,22 +120,12 @@ class TargetingRules:
         key_bytes: bytes,
         attributes: Attributes = NO_ATTRIBUTES,
     ) -> Resolution:
-        """The resolution of the first rule that matches, and whose rollout has its unit."""
-        for tests, found in self.rules:
-            for test in tests:
-                if not test(attributes, targeting_key, snapshot):
-                    break
-            else:
-                if isinstance(found, Resolution):
-                    return found
-                unit = found.rollout.unit(attributes, targeting_key, snapshot)
-                if unit:
-                    decided = found.decide(unit)
-                    if decided.error is None:
-                        return decided
-                    other = self.others.decide(snapshot, targeting_key, key_bytes, attributes)
-                    return other if other.enabled is False else decided
-        return self.others.decide(snapshot, targeting_key, key_bytes, attributes)
+        """The resolution by a targeting rule, or else by the other rules."""
+        found = self.targeting.decide(attributes, targeting_key, snapshot)
+        if found is not None and found.error is None:
+            return found
+        other = self.others.decide(snapshot, targeting_key, key_bytes, attributes)
+        return other if found is None or other.enabled is False else found
 
 
 @dataclass(slots=True, eq=False)

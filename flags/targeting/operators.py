@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from math import isfinite
 from operator import eq, ge, gt, le, lt
+from socket import AF_INET, inet_pton
 from typing import Any
 
 import re2
@@ -190,7 +191,10 @@ def address_of(value: object) -> int | None:
     """Return the number of an IP address, as it is written. Those of IPv4 are negative. None for anything else."""
     if not isinstance(value, str) or len(value) > LONGEST_ADDRESS or "/" in value:
         return None
-    network = _network_in(value)
+    try:  # much faster than `ipaddress`, and reads the same addresses of IPv4
+        return int.from_bytes(inet_pton(AF_INET, value)) - ADDRESSES_OF_IPV4
+    except (OSError, ValueError):
+        network = _network_in(value)
     if network is None:
         return None
     number = int(network.network_address)
@@ -205,16 +209,40 @@ def _in_cidr(values: Sequence[Any], _: bool) -> Test:
 
     def test(value: Any) -> bool:
         address = address_of(value)
-        return address is not None and any(first <= address <= last for first, last in ranges)
+        if address is not None:
+            for first, last in ranges:
+                if first <= address <= last:
+                    return True
+        return False
 
     return test
 
 
-def _matches(values: Sequence[Any], ignore_case: bool) -> Test:
+def _options(*, ignore_case: bool) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.case_sensitive = not ignore_case
     options.max_mem = MOST_BYTES
+    return options
+
+
+def set_of_patterns(patterns: Sequence[str], *, ignore_case: bool) -> Any:
+    """Return the set of RE2 that looks for all patterns at once; None if they take too much memory together.
+
+    Its `Match` takes a text in UTF-8 and returns the places of the patterns that it found anywhere in it, or None.
+    """
+    together = re2.Set.SearchSet(_options(ignore_case=ignore_case))
+    try:
+        for pattern in patterns:
+            together.Add(pattern)
+        together.Compile()
+    except re2.error:
+        return None
+    return together
+
+
+def _matches(values: Sequence[Any], ignore_case: bool) -> Test:
+    options = _options(ignore_case=ignore_case)
     patterns = []
     for value in values:
         if not isinstance(value, str) or len(value) > LONGEST_PATTERN:
@@ -223,8 +251,16 @@ def _matches(values: Sequence[Any], ignore_case: bool) -> Test:
             patterns.append(re2.compile(value, options=options))
         except (re2.error, UnicodeError) as error:
             raise WrongValue(f"a regular expression of RE2 ({_reason(error)})") from error
+    together = set_of_patterns(values, ignore_case=ignore_case)
+    if together is not None:
+        return partial(_is_found, together.Match)  # a set is faster, as it does not look for the place
     searches = [pattern.search for pattern in patterns]
-    return lambda value: _is_searchable(value) and any(search(value) is not None for search in searches)
+    return lambda value: utf_8_of(value) is not None and any(search(value) is not None for search in searches)
+
+
+def _is_found(match: Callable[[bytes], object], value: Any) -> bool:
+    text = utf_8_of(value)
+    return text is not None and match(text) is not None
 
 
 def _reason(error: Exception) -> str:
@@ -232,17 +268,14 @@ def _reason(error: Exception) -> str:
     return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
 
 
-def _is_searchable(value: Any) -> bool:
-    """RE2 searches in UTF-8, which has no halves of characters."""
+def utf_8_of(value: Any) -> bytes | None:
+    """Return a text in UTF-8, in which RE2 searches; None if the value is no text, or has half of a character."""
     if not isinstance(value, str):
-        return False
-    if value.isascii():
-        return True
+        return None
     try:
-        value.encode()
+        return value.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return None
 
 
 def _exists(values: Sequence[Any], _: bool) -> Test:

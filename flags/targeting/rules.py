@@ -8,7 +8,7 @@ ask for absence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,8 @@ IN_SEGMENT = "inSegment"
 """The operator that asks for segments instead of an attribute."""
 OF_THE_TREE = frozenset({IN_SUBTREE, LEVEL})
 """The operators that ask for the place of the organization instead of an attribute."""
+COSTS = {"inCidr": 1, "matches": 2, IN_SEGMENT: 3}
+"""Which tests cost more than others."""
 ClauseTest = Callable[[Attributes, str, Place], bool]
 
 
@@ -191,7 +193,7 @@ class EvaluatedSegment:
     def test(self) -> ClauseTest:
         """The function that says whether somebody is in the segment."""
         included, excluded = frozenset(self.included), frozenset(self.excluded)
-        rules = tuple(tuple(clause.test for clause in rule.clauses) for rule in self.rules)
+        rules = tuple(tests_of(rule.clauses) for rule in self.rules)
 
         def is_in(attributes: Attributes, targeting_key: str, place: Place) -> bool:
             if targeting_key in included:
@@ -251,6 +253,11 @@ class TargetingRule:
         return all(clause.test(attributes, targeting_key, place) for clause in self.clauses)
 
     @property
+    def tests(self) -> list[ClauseTest]:
+        """The tests of its clauses. Cheap ones come first: the order changes no answer."""
+        return tests_of(self.clauses)
+
+    @property
     def reads(self) -> set[str]:
         """The attributes of the context on which the rule depends, without the targeting key."""
         names = {name for clause in self.clauses for name in clause.reads}
@@ -277,6 +284,11 @@ class TargetingRule:
     def can_match(self, place: Place) -> bool:
         """Return whether it matches some user of an organization, as far as the place in the tree decides."""
         return all(clause.test({}, "", place) for clause in self.clauses if not clause.depends_on_user)
+
+
+def tests_of(clauses: Sequence[Clause]) -> list[ClauseTest]:
+    """Return the tests of clauses of one rule, with cheap ones first: the order changes no answer."""
+    return [clause.test for clause in sorted(clauses, key=lambda clause: COSTS.get(clause.op, 0))]
 
 
 def rules_of(content: Any) -> tuple[TargetingRule, ...]:

@@ -17,7 +17,9 @@ from flags.evaluation.hashes import HASHES
 from flags.evaluation.reasons import Rule
 from flags.evaluation.rollout import bucketing
 from flags.serving.bulk_evaluation import BulkEvaluation
+from flags.serving.compiled_flag import CompiledFlag
 from flags.serving.compiled_rules import FixedRules, PrerequisiteRules
+from flags.serving.compiled_targeting import indexed
 from flags.serving.definition_set import DefinitionSet
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
 from flags.serving.resolution import FailedResolution
@@ -233,3 +235,21 @@ def test_a_family_switches_together(level: int | None) -> None:
     assert all(len(values) == 1 for values in seen.values())
     if level != 0:
         assert {value for values in seen.values() for value in values} == {True, False}
+
+
+@given(st.lists(definitions(), min_size=1, max_size=3), places(), contexts)
+def test_the_flags_of_several_indexes_answer_as_each_flag_alone(
+    made: list[dict[str, Definition]], place: OrganizationContext, context: EvaluationContext
+) -> None:
+    flags = {
+        f"{key}-{number}": dataclasses.replace(one, key=f"{key}-{number}", prerequisites=(), wants={})
+        for number, each in enumerate(made)
+        for key, one in each.items()
+    }
+    snapshot, user = snapshot_of(place), context.targeting_key or ""
+    compiled = DefinitionSet(flags, b"", frozenset()).compiled_flags(snapshot.states, "")
+    targeting = [(at, CompiledFlag(one, "", 9).targeting) for at, one in enumerate(flags.values())]
+    for rules_of_an_index in (1, 2, 99):
+        bulk = BulkEvaluation([compiled[key] for key in flags], indexed(targeting, rules_of_an_index))
+        alone = [compiled[key].decide(snapshot, user, user.encode(), context.attributes) for key in flags]
+        assert entries(bulk, snapshot, user, context.attributes) == [orjson.loads(one.json) for one in alone]
