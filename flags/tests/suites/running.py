@@ -29,7 +29,7 @@ from flags.tests.moving.importing import definitions_of, read
 FOLDER = Path(__file__).parent / "data"
 OWN = "flagsite"
 """The product in place of one that has no import: somebody has written its flags as a flag file."""
-FLAG_SUITES = ("flagd", "unleash", "growthbook", "flagsmith", "harness", "semver", "node-semver")
+FLAG_SUITES = ("flagd", "unleash", "growthbook", "flagsmith", "harness", "launchdarkly", "semver", "node-semver")
 """The names of the files whose cases are evaluations of flags."""
 ASKED = ("value", "enabled", "variant", "reason")
 AS_EXPECTED = "as expected"

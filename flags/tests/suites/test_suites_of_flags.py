@@ -23,7 +23,7 @@ from flags.tests.suites.running import (
     suite,
 )
 
-GENERAL = {"reason", "types", "versions"}
+GENERAL = {"attributes", "reason", "times", "types", "versions"}
 """Codes of differences that hold for a whole product, so that no import notes them for one flag."""
 
 
