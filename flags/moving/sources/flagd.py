@@ -22,6 +22,7 @@ from flags.moving.sources.conditions import (
     typed,
 )
 from flags.moving.sources.shares import shared_out
+from flags.targeting.attributes import TARGETING_KEY
 from flags.targeting.versions import version_of
 
 PAIR, TEXT = 10, 11
@@ -48,7 +49,6 @@ class _Flag:
         self.key, self.flag, self.evaluators, self.notes = key, flag, evaluators, notes
         self.variants: dict[str, Any] = dict(flag["variants"])
         self.is_boolean = all(isinstance(value, bool) for value in self.variants.values())
-        self.formula: set[tuple[int, str]] = set()
         self.references = References()
 
     def content(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class _Flag:
         if disabled and self.is_boolean:
             self.notes.append(Remark(self.key, Issue.VALUE, "Off is false here, and the default of the code in flagd."))
         rules: list[dict[str, Any]] = []
-        share: float | None = None
+        of_all: dict[str, Any] = {"rolloutPercentage": None}
         last: Any = default
         for condition, result in self._steps(self.flag.get("targeting") or {}):
             serve = self._serve(result, default)
@@ -70,19 +70,17 @@ class _Flag:
             if "variant" in serve:
                 last = serve["variant"]
             elif not self.is_boolean:  # who has no key gets the default variant
-                rules += rules_of(asks("targetingKey", "exists"), serve)
+                rules += rules_of(asks(TARGETING_KEY, "exists"), serve)
             else:
-                last, share = "on", serve["rollout"]["on"]
+                last = "on"
+                of_all = {"rolloutPercentage": serve["rollout"]["on"]}
+                of_all |= {name: serve[name] for name in ("salt", "hashVersion")}
             break
-        flag: dict[str, Any] = {"rules": limited(rules), "killed": disabled, "rolloutPercentage": share}
+        flag: dict[str, Any] = {"rules": limited(rules), "killed": disabled, **of_all}
         if self.is_boolean:
             flag["enabled"] = last == "on"
         else:
             flag |= {**typed(list(self.variants.items())), "enabled": last is not None, "defaultVariant": last}
-        if len(self.formula) > 1:
-            raise NoEqual(Issue.BUCKETS, "Its shares count by several texts.")
-        for version, salt in self.formula:
-            flag |= {"hashVersion": version, "salt": salt}
         return flag
 
     def _variant(self, name: Any) -> str | None:
@@ -131,22 +129,14 @@ class _Flag:
         formula = (PAIR, self.key) if isinstance(parts[0], list) else (TEXT, self._salt(parts.pop(0)))
         named = [(self._variant(part[0]), part[1] if len(part) > 1 else 1) for part in parts]
         total = sum(weight for _, weight in named)
-        if not self.is_boolean:
-            shares = [(str(name), weight * 100 / total) for name, weight in named if weight]
-            return shared_out(shares, "targetingKey", formula[1], formula[0])
-        self.formula.add(formula)
-        if [name for name, weight in named if weight] not in (["on", "off"], ["on"], ["off"]):
-            raise NoEqual(Issue.WEIGHTS, "Its shares are not those of on and then of off.")
-        on = sum(weight for name, weight in named if name == "on") * 100 / total
-        if round(on, 3) != on:
-            raise NoEqual(Issue.WEIGHTS, "A share has more than three decimals of a per cent.")
-        return {"rollout": {"on": on, "off": 100 - on}, "by": "targetingKey"}
+        shares = [(str(name), weight * 100 / total) for name, weight in named if weight]
+        return shared_out(shares, TARGETING_KEY, formula[1], formula[0], is_boolean=self.is_boolean)
 
     def _salt(self, by: Any) -> str:
         """Return the text before the targeting key in what a share counts."""
         parts = by.get("cat", []) if isinstance(by, dict) else []
         texts = [self.key if part == {"var": "$flagd.flagKey"} else part for part in parts]
-        if not texts or texts[-1] != {"var": "targetingKey"} or not all(isinstance(text, str) for text in texts[:-1]):
+        if not texts or texts[-1] != {"var": TARGETING_KEY} or not all(isinstance(text, str) for text in texts[:-1]):
             raise NoEqual(Issue.UNIT, "Its shares count something else than the targeting key after a text.")
         return "".join(texts[:-1])
 

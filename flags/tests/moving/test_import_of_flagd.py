@@ -33,19 +33,29 @@ def of_flagd(content: str, key: str, user: str, context: Any) -> str:
     return {True: "on", False: "off"}.get(found.value, found.variant)
 
 
-@pytest.mark.parametrize("key", ["staff", "colour", "quarter", "tenth-of-pros", "fifths"])
+@pytest.mark.parametrize("key", ["staff", "colour", "quarter", "tenth-of-pros", "fifths", "by-several-texts"])
 def test_users_get_what_flagd_gives_them(key: str) -> None:
     for context in CONTEXTS:
         for user in ("ada", "user-1"):
             assert answer(DEFINITIONS, key, user, **context) == of_flagd(TEXT, key, user, context), (user, context)
     for number in range(150):
         user = f"user-{number}"
-        assert answer(DEFINITIONS, key, user, plan="pro") == of_flagd(TEXT, key, user, {"plan": "pro"}), user
+        for plan in ("pro", "free"):
+            assert answer(DEFINITIONS, key, user, plan=plan) == of_flagd(TEXT, key, user, {"plan": plan}), user
 
 
 def test_types_and_states_come_along() -> None:
     by_key = {entry.key: entry.values for entry in READING.entries}
-    assert sorted(by_key) == ["colour", "disabled", "fifths", "no-default", "quarter", "staff", "tenth-of-pros"]
+    assert sorted(by_key) == [
+        "by-several-texts",
+        "colour",
+        "disabled",
+        "fifths",
+        "no-default",
+        "quarter",
+        "staff",
+        "tenth-of-pros",
+    ]
     assert [by_key[key].get("type", "boolean") for key in ("colour", "disabled", "no-default", "staff")] == [
         "string", "integer", "object", "boolean"
     ]  # fmt: skip
