@@ -6,6 +6,7 @@ itself. Where a flag is on, its targets count first, then its rules in their ord
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -103,7 +104,7 @@ class _Flag:
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
         flag = self.flag
-        off = None if flag.get("offVariation") is None else self.keys[flag["offVariation"]]
+        off = None if flag.get("offVariation") is None else self._variant_at(flag["offVariation"])
         if self.is_boolean and off == "on":
             raise NoEqual(Issue.VALUE, "Where the flag is off, it serves true.")
         made: dict[str, Any] = {
@@ -116,13 +117,20 @@ class _Flag:
                 detail = "The flag is off, so its targets and rules are not imported."
                 self.notes.append(Remark(self.key, Issue.OFF, detail))
             made |= {**typed(list(zip(self.keys, self.values, strict=True))), "enabled": False, "offVariant": off}
-            return made | {"rules": [], "defaultVariant": self.keys[flag.get("fallthrough", {}).get("variation") or 0]}
+            fallthrough = self._variant_at(flag.get("fallthrough", {}).get("variation") or 0)
+            return made | {"rules": [], "defaultVariant": fallthrough}
         made |= self._ruled()
         if self.is_boolean:
             made |= {"killed": not flag.get("on")}
         else:
             made |= {**typed(list(zip(self.keys, self.values, strict=True))), "offVariant": off}
         return made
+
+    def _variant_at(self, number: int) -> str:
+        """Return the key of a variant. Raises IndexError where there is none: LaunchDarkly does not count backwards."""
+        if number < 0:
+            raise IndexError(number)
+        return self.keys[number]
 
     def _prerequisite(self, asked: Mapping[str, Any]) -> Any:
         """Return a prerequisite. In LaunchDarkly it has to be on, even if it has to serve what it serves when off."""
@@ -146,7 +154,7 @@ class _Flag:
             if target.get("values"):
                 _check_kind(target)
                 found = asks("targetingKey", "in", [str(each) for each in target["values"]])
-                rules += rules_of(found, {"variant": self.keys[target["variation"]]}, "Individual targets")
+                rules += rules_of(found, {"variant": self._variant_at(target["variation"])}, "Individual targets")
         for rule in flag.get("rules") or []:
             condition = all_of(_clause(each, self.segments) for each in rule["clauses"])
             rules += self._rules(condition, self._outcome(rule), str(rule.get("description") or ""))
@@ -179,14 +187,14 @@ class _Flag:
     def _outcome(self, given: Mapping[str, Any]) -> Shares | str:
         """Return the shares of variants that a rule or the fallthrough serves, or the variant."""
         if given.get("rollout") is None:
-            return self.keys[given["variation"]]
+            return self._variant_at(given["variation"])
         rollout = given["rollout"]
         _check_kind(rollout)
         ranges: list[tuple[str, int]] = []
         below = 0
         for each in rollout["variations"]:
             below = min(below + int(each["weight"]), BUCKETS)
-            ranges.append((self.keys[each["variation"]], below))
+            ranges.append((self._variant_at(each["variation"]), below))
         ranges.append((ranges[-1][0], BUCKETS))  # weights that do not add up: the last variation gets the rest
         seed = rollout.get("seed")
         salt = f"{self.key}.{self.flag.get('salt', '')}" if seed is None else str(seed)
@@ -251,7 +259,10 @@ def _attribute(name: str, given: Mapping[str, Any]) -> str:
         return TARGETING_KEY
     if not name.startswith("/") or "contextKind" not in given:
         return name
-    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in name[1:].split("/"))
+    parts = name[1:].split("/")
+    if not all(parts) or re.search("~(?![01])", name):
+        raise NoEqual(Issue.FORM, f"{name!r} leads to no attribute.")
+    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts)
 
 
 def _described(listed: Sequence[Any]) -> list[Mapping[str, Any]]:
@@ -271,4 +282,6 @@ def _time(value: Any) -> str:
     """Return a time as a text: LaunchDarkly has milliseconds too."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        raise NoEqual(Issue.FORM, "A clause compares a time with true or false.")
     return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
