@@ -87,6 +87,8 @@ def _exact(clauses: Clauses, *, ignore_case: bool) -> Refused:
                 known[value] = known.get(value, other) ^ bit
 
     def refused(value: Any) -> int:
+        if type(value) is str and not ignore_case:
+            return texts.get(value, other)
         if isinstance(value, str):
             return texts.get(value.casefold() if ignore_case else plain_text(value), other)
         if isinstance(value, bool):

@@ -62,6 +62,10 @@ def plain_text(value: str) -> str:
     return value if type(value) is str else str.__str__(value)
 
 
+def _plain_text_of(value: Any) -> str | None:
+    return plain_text(value) if isinstance(value, str) else None
+
+
 def _texts(values: Sequence[Any], ignore_case: bool) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
         raise WrongValue("a text")
@@ -73,7 +77,7 @@ def _in(values: Sequence[Any], ignore_case: bool) -> Test:
         raise WrongValue("a text, a number, true or false")
     texts = frozenset(_texts([value for value in values if isinstance(value, str)], ignore_case))
     if not ignore_case and all(isinstance(value, str) for value in values):
-        return lambda value: isinstance(value, str) and plain_text(value) in texts
+        return lambda value: (value if type(value) is str else _plain_text_of(value)) in texts
     numbers = frozenset(value for value in values if is_number(value))
     booleans = frozenset(value for value in values if isinstance(value, bool))
 
@@ -106,7 +110,7 @@ def _number(compare: Compare, widest: Callable[[Sequence[Any]], Any], values: Se
     if not values or not all(is_number(value) for value in values):
         raise WrongValue("a number")
     limit = widest(values)
-    return lambda value: is_number(value) and compare(value, limit)
+    return lambda value: (type(value) is int or is_number(value)) and compare(value, limit)
 
 
 def _read(read: Callable[[Any], Any], what: str, compare: Compare, values: Sequence[Any], _: bool) -> Test:

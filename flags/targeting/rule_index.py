@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from flags.targeting.attributes import TARGETING_KEY, Attributes, Getter, getter
 from flags.targeting.clause_tables import Bit, Maker, Refused, Table, maker_of, table_of
 from flags.targeting.places import Place
-from flags.targeting.rules import ARRAYS, IN_SEGMENT, OF_THE_TREE, Clause, EvaluatedSegment
+from flags.targeting.rules import ARRAYS, IN_SEGMENT, OF_THE_TREE, SCALARS, Clause, EvaluatedSegment
 
 Rest = Callable[[Attributes, str, Place, int], bool]
 """The test of what no table answers. It gets the rules that the tables have left too."""
@@ -23,7 +23,6 @@ Source = tuple[int, str]
 """Where a value comes from, and the name of the attribute there."""
 Column = tuple[str, Getter | None, Refused, int, int]
 """A name, its getter if it is a path, and the members of the table (`clause_tables.Table`)."""
-SCALARS = (str, int, float, bool)
 
 
 class RuleIndex:

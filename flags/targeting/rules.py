@@ -28,6 +28,7 @@ COSTS = {"inCidr": 1, "matches": 2, IN_SEGMENT: 3}
 ClauseTest = Callable[[Attributes, str, Place], bool]
 
 
+SCALARS = (str, int, float, bool)
 ARRAYS = (list, tuple)
 """The types of an attribute of which one of the elements has to match."""
 
@@ -160,9 +161,9 @@ class Clause:
             value = attributes.get(name) if read is None else read(attributes)
             if value is None:
                 return False
-            if isinstance(value, ARRAYS):
-                return any(each is not None and test(each) for each in value) is not negate
-            return test(value) is not negate
+            if type(value) in SCALARS or not isinstance(value, ARRAYS):
+                return test(value) is not negate
+            return any(each is not None and test(each) for each in value) is not negate
 
         return compare
 
