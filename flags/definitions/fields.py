@@ -192,6 +192,7 @@ _SPECS = (
         is_kept_by_put=True,  # an old client that does not know this field must not delete the rules
         is_schedulable=True,
         normalized=normalized_rules,
+        from_json=restored,
         bound_access=BoundAccess.NULL,  # the values identify users and organizations of other customers
         section=AdminSection.TARGETING,
         evaluated_as="targeting_rules",

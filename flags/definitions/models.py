@@ -91,6 +91,7 @@ class Flag(models.Model):
         default=list,
         db_default=[],
         blank=True,
+        decoder=StoredJson,
         help_text="Targeting rules, in their order: the first that matches decides, before the organization's value.",
     )
     type = models.CharField(

@@ -20,6 +20,7 @@ from flags.evaluation.explain import Checked, PathEntry
 from flags.evaluation.reasons import Rule
 from flags.history.moments import LONGEST, find_moment
 from flags.history.past_explanation import PastExplanation, explain_then
+from flags.targeting.json_attributes import WrongAttributes, attributes_in
 from flags.targeting.traces import RuleTrace
 from flagsite.core.admin.json_text import TypedJson
 from flagsite.core.db.snapshot import snapshot
@@ -102,7 +103,10 @@ class EvaluationForm(forms.Form):
         attributes = self.cleaned_data["attributes"] or {}
         if not isinstance(attributes, dict):
             raise forms.ValidationError('This is not an object. Write names and values, such as {"plan": "pro"}.')
-        return attributes
+        try:
+            return attributes_in(attributes)
+        except WrongAttributes as error:
+            raise forms.ValidationError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

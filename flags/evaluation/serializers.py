@@ -13,6 +13,7 @@ from flags.evaluation.explain import Checked, LatestChange, OwnSetting, PathEntr
 from flags.evaluation.reasons import REASON_CHOICES, Rule
 from flags.history.serializers import MomentField, PastSerializer
 from flags.states.setting_rules import SETTING_KINDS
+from flags.targeting.json_attributes import WrongAttributes, attributes_in
 from flags.targeting.traces import ClauseTrace, RuleTrace, SegmentTrace
 from flagsite.core import example_names as names
 from flagsite.core.api.input import InputSerializer, QuerySerializer, Text
@@ -87,6 +88,12 @@ class Question(InputSerializer):
     attributes = serializers.DictField(
         required=False, help_text="The attributes of the user, which targeting rules can ask for."
     )
+
+    def validate_attributes(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return attributes_in(attributes)
+        except WrongAttributes as error:
+            raise serializers.ValidationError(str(error)) from error
 
 
 class QuestionInQuery(QuerySerializer):

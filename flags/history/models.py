@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from flags.values.stored_json import StoredJson
+
 
 class HistoryBegin(models.Model):
     """The moment at which history begins: its only row. Nobody can ask for what was before."""
@@ -69,7 +71,7 @@ class FormerDefinition(models.Model):
     version = models.PositiveIntegerField()
     replaced_by = models.BigIntegerField()
     valid_until = models.DateTimeField()
-    definition = models.JSONField()
+    definition = models.JSONField(decoder=StoredJson)
 
     class Meta:
         indexes: ClassVar = [
@@ -94,7 +96,7 @@ class FormerSegment(models.Model):
     version = models.PositiveIntegerField()
     replaced_by = models.BigIntegerField()
     valid_until = models.DateTimeField()
-    content = models.JSONField()
+    content = models.JSONField(decoder=StoredJson)
 
     class Meta:
         indexes: ClassVar = [

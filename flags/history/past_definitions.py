@@ -16,6 +16,7 @@ from flags.evaluation.engine import Definition
 from flags.evaluation.wants import with_wants
 from flags.history.moments import Moment
 from flags.history.past_segments import past_segments
+from flags.values.stored_json import StoredJson
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,10 @@ def evaluated(definitions: Mapping[str, PastDefinition]) -> dict[str, Definition
 def _load(moment: Moment, ids: Iterable[int], keys: Iterable[str]) -> dict[str, PastDefinition]:
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at, "ids": list(ids), "keys": list(keys)})
-        found = {key: _past(flag_id, key, with_wants(json.loads(values))) for flag_id, key, values in cursor.fetchall()}
+        found = {
+            key: _past(flag_id, key, with_wants(json.loads(values, cls=StoredJson)))
+            for flag_id, key, values in cursor.fetchall()
+        }
     resolved = with_segments(evaluated(found), lambda _: past_segments(moment))
     return {key: replace(past, definition=resolved[key]) for key, past in found.items()}
 

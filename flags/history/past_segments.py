@@ -9,6 +9,7 @@ from django.db import connection
 from flags.history.moments import Moment
 from flags.segments.loader import evaluated
 from flags.targeting.segments import Segments
+from flags.values.stored_json import StoredJson
 
 # Of the contents that ended later, the first one held; else the content of now. A deleted segment has former ones only.
 THEN = """
@@ -26,5 +27,5 @@ def past_segments(moment: Moment) -> Segments:
     """Return the segments that existed then."""
     with connection.cursor() as cursor:
         cursor.execute(THEN, {"at": moment.at})
-        rows = [json.loads(text) for (text,) in cursor.fetchall()]
+        rows = [json.loads(text, cls=StoredJson) for (text,) in cursor.fetchall()]
     return Segments({row["key"]: evaluated(row) for row in rows})

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 import orjson
 
 from flags.serving.ofrep.evaluation_context import Context
+from flags.targeting.json_attributes import WrongAttributes, check_attributes
 from jobs.errors import PermanentFailure
 
 MAX_BYTES = 256 * 2**20
@@ -139,6 +140,10 @@ def _read(number: int, line: bytes) -> RecordedContext:
     context, flags = (found.get("context"), found.get("flags")) if isinstance(found, dict) else (None, None)
     if not isinstance(context, dict) or not isinstance(flags, dict):
         refuse(number, 'It must have the form {"context": {"targetingKey": "…"}, "flags": {"checkout": {"value": …}}}.')
+    try:
+        check_attributes(context)
+    except WrongAttributes as error:
+        refuse(number, str(error))
     return RecordedContext(number, context, {flag: _answer(number, flag, each) for flag, each in flags.items()})
 
 

@@ -10,6 +10,7 @@ from django.db import connection
 
 from flags.targeting.rules import EvaluatedSegment, segment_rules_of
 from flags.targeting.segments import Segments
+from flags.values.stored_json import StoredJson
 
 NAMED = '$[*].clauses[*] ? (@.op == "inSegment").values[*]'
 """The JSON path to the keys of the segments that rules name."""
@@ -33,7 +34,7 @@ def load_segments(keys: Collection[str], *, most: int = ALL) -> Segments:
     """
     with connection.cursor() as cursor:
         cursor.execute(NEEDED, {"keys": list(keys), "most": most})
-        rows = [json.loads(text) for (text,) in cursor.fetchall()]
+        rows = [json.loads(text, cls=StoredJson) for (text,) in cursor.fetchall()]
     return Segments({row["key"]: evaluated(row) for row in rows})
 
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.errors import InvalidSegmentKey, SegmentNotFound
+from flags.values.stored_json import StoredJson
 from flagsite.core.db.clock import ClockTimestamp
 
 SEGMENT_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -42,7 +43,11 @@ class Segment(models.Model):
     key = models.CharField(max_length=100, unique=True, validators=[SEGMENT_KEY])
     description = models.TextField(default="", db_default="", blank=True)
     rules = models.JSONField(
-        default=list, db_default=[], blank=True, help_text="Whoever one of the rules matches is in the segment."
+        default=list,
+        db_default=[],
+        blank=True,
+        decoder=StoredJson,
+        help_text="Whoever one of the rules matches is in the segment.",
     )
     included = ArrayField(
         models.CharField(max_length=255),

@@ -7,6 +7,7 @@ A member whose own name has the dots counts before the path.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -59,6 +60,13 @@ def reader_of(names: Sequence[str]) -> Callable[[Attributes], bytes]:
         try:
             return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
         except TypeError:  # half of a character, or a number of more than 64 bits
-            return json.dumps(values, sort_keys=True).encode()
+            return _written_slowly(values)
 
     return read
+
+
+def _written_slowly(values: list[Any]) -> bytes:
+    try:
+        return json.dumps(values, sort_keys=True).encode()
+    except RecursionError:  # like no other values
+        return os.urandom(16)

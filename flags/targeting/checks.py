@@ -18,6 +18,7 @@ from flags.targeting.rule_rollouts import ANCESTOR
 from flags.targeting.rules import IN_SEGMENT, IN_SUBTREE, LEVEL, OF_THE_TREE
 from flags.targeting.weights import ranges_as_json, ranges_in
 from flags.values.checks import check_variant_key
+from flags.values.stored_json import MOST_WHOLE
 from flags.values.variants import MOST_VARIANTS
 from orgs.attributes.attribute_rules import NAME
 
@@ -170,6 +171,8 @@ def _check_values(op: str, values: Any, *, ignore_case: bool) -> None:
             raise _Wrong(f"A value is not a text of at most {MAX_TEXT:,} characters.")
         if isinstance(each, float) and not math.isfinite(each):
             raise _Wrong("A value is not a number that JSON has.")
+        if isinstance(each, int) and abs(each) > MOST_WHOLE:
+            raise _Wrong(f"A whole number is not from -{MOST_WHOLE} to {MOST_WHOLE}. Write it as a text, or as 1e16.")
         try:
             _check_value(op, each, ignore_case=ignore_case)
         except WrongValue as error:

@@ -18,8 +18,7 @@ class StoredJson(json.JSONDecoder):
 
 def number_in(digits: str) -> int | float:
     """Return the number that Flagsite has stored."""
-    number = int(digits)
-    return number if abs(number) <= MOST_WHOLE else float(number)
+    return _as_stored(int(digits))
 
 
 def restored(value: Any) -> Any:
@@ -28,5 +27,13 @@ def restored(value: Any) -> Any:
         return [restored(each) for each in value]
     if isinstance(value, dict):
         return {name: restored(each) for name, each in value.items()}
-    is_beyond = isinstance(value, int) and abs(value) > MOST_WHOLE
-    return float(value) if is_beyond else value
+    return _as_stored(value) if isinstance(value, int) else value
+
+
+def _as_stored(number: int) -> int | float:
+    if abs(number) <= MOST_WHOLE:
+        return number
+    try:
+        return float(number)
+    except OverflowError:  # no float was written so
+        return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from flags.evaluation.explain import Checked
 from flags.evaluation.serializers import ExplainedSerializer
 from flags.history.moments import find_moment
 from flags.history.past_explanation import explain_then
+from flags.targeting.json_attributes import WrongAttributes, attributes_in
 from flags.targeting.traces import RuleTrace, lines_of
 from flagsite.core.console import terminal
 from flagsite.core.console.arguments import json_object
@@ -28,6 +30,13 @@ COMMAND = Caller("command", Role.ADMIN)
 OUTCOMES = {None: "next", True: "on", False: "off"}
 
 
+def _attributes(text: str) -> dict[str, Any]:
+    try:
+        return attributes_in(json_object(text))
+    except WrongAttributes as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
 class Command(OperatorCommand):
     help = "Explain the evaluation of a flag: every step of the decision, and the values on the organization's path."
 
@@ -40,7 +49,7 @@ class Command(OperatorCommand):
         parser.add_argument("--environment", metavar="NAME", help="the environment, such as staging")
         parser.add_argument("--at", metavar="MOMENT", help="a time of the past in UTC, or the number of a change")
         parser.add_argument(
-            "--attributes", metavar="JSON", type=json_object, default={}, help='what rules ask for: {"plan": "pro"}'
+            "--attributes", metavar="JSON", type=_attributes, default={}, help='what rules ask for: {"plan": "pro"}'
         )
 
     def answer(

@@ -10,6 +10,7 @@ import orjson
 from flags.serving.evaluation_cache import EvaluationCache
 from flags.serving.ofrep.protocol import Environ, EvaluationRefused
 from flags.serving.organization_snapshot import NO_ORGANIZATION, OrganizationSnapshot
+from flags.targeting.json_attributes import WrongAttributes, check_attributes, whole_number
 from flagsite.core.ids import MAX_ID
 from orgs.access.caller import Caller
 from orgs.errors import OrganizationAmbiguous, OrganizationNotFound
@@ -44,6 +45,10 @@ def parse_context(body: bytes) -> Context:
         raise EvaluationRefused(
             400, "INVALID_CONTEXT", 'The body must have the form {"context": {"targetingKey": "…"}}.'
         )
+    try:
+        check_attributes(context)
+    except WrongAttributes as error:
+        raise EvaluationRefused(400, "PARSE_ERROR", f"The context cannot be read: {error}") from None
     return context
 
 
@@ -54,7 +59,7 @@ def _with_half_characters(body: bytes) -> Any:
     `text_of` refuses such a text where it counts.
     """
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant)
+        return json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=whole_number)
     except (ValueError, RecursionError):
         return None
 

@@ -55,6 +55,12 @@ def test_rules_keep_what_they_say_and_get_ids() -> None:
     jsonschema.validate(kept, RULES_SCHEMA)
 
 
+@pytest.mark.parametrize("number", [2**53, -(2**53), 10**400])
+def test_a_whole_number_that_not_every_language_reads_is_refused(number: int) -> None:
+    assert "A whole number is not from" in refusal(rule({"attribute": "n", "op": "in", "values": [number]}))
+    assert checked_rules([rule({"attribute": "n", "op": "in", "values": [2**53 - 1, 1e300]})])
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
