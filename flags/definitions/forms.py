@@ -182,12 +182,11 @@ class FlagForm(forms.ModelForm):
         flag = Flag.objects.get(pk=self.instance.pk) if self.instance.pk else Flag(type=values["type"])
         typed = {name: values[name] for name in typed_definitions.DEPENDENT & set(values)}
         try:
-            for name, value in typed_definitions.settled(flag, typed).items():
-                setattr(flag, name, value)
+            changed = typed_definitions.give(flag, typed_definitions.settled(flag, typed))
         except InvalidDefinition as error:
             self.add_error("variants", error.detail.removeprefix("variants: "))
             return
-        for name, message in typed_definitions.faults(flag):
+        for name, message in typed_definitions.faults(flag, changed):
             self.add_error(name, self._placed(message) if name == "targeting_rules" else message)
 
     def definition_values(self) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def _check(flag: Flag, changed: Collection[str]) -> None:
         raise InvalidDefinition("The rolloutUnit ancestor needs a rolloutLevel, and other units must not have one.")
     errors = {FIELDS[name].wire_name: messages for name in changed if (messages := _messages_about(flag, name))}
     if not errors and typed_definitions.DEPENDENT & set(changed):
-        errors = {FIELDS[name].wire_name: [message] for name, message in typed_definitions.faults(flag)}
+        errors = {FIELDS[name].wire_name: [message] for name, message in typed_definitions.faults(flag, changed)}
     if errors:
         raise InvalidDefinition(" ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from flags.definitions import rules
-from flags.definitions.fields import FIELDS
+from flags.definitions.fields import FIELDS, differ
 from flags.definitions.models import Flag
 from flags.errors import FlagTypeImmutable, InvalidDefinition
 from flags.states.models import CustomValue, FlagSetting
@@ -25,6 +25,7 @@ DEPENDENT = frozenset(
     {"type", "variants", "default_variant", "default_rollout", "off_variant", "value_schema", "targeting_rules"}
 )
 """The fields on which these rules depend."""
+SCHEMA_AND_VALUES = frozenset({"type", "variants", "value_schema"})
 IMPLIED = {"default_variant": ON, "off_variant": OFF}
 """What a boolean flag always serves, so that its definition keeps nothing."""
 
@@ -82,12 +83,19 @@ def settled_new(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def give(flag: Flag, values: Mapping[str, Any]) -> list[str]:
+    """Give a flag in memory settled values. Returns the names of those that differ from its former ones."""
+    changed = [name for name, value in values.items() if differ(getattr(flag, name), value)]
+    for name in changed:
+        setattr(flag, name, values[name])
+    return changed
+
+
 def check_change(flag: Flag, values: Mapping[str, Any]) -> None:
     """Check that a definition can get these values one day. Raises FlagTypeImmutable, InvalidDefinition."""
-    changed = copy(flag)
-    for name, value in settled(flag, values).items():
-        setattr(changed, name, value)
-    for name, message in faults(changed):
+    then = copy(flag)
+    changed = give(then, settled(flag, values))
+    for name, message in faults(then, changed):
         raise InvalidDefinition(f"{FIELDS[name].wire_name}: {message}")
 
 
@@ -96,8 +104,12 @@ def highest(variants: list[dict[str, Any]]) -> int:
     return max((each["number"] for each in variants), default=0)
 
 
-def faults(flag: Flag) -> Iterator[tuple[str, str]]:
-    """Say what is wrong with a definition as a whole: the names of fields, each with a sentence."""
+def faults(flag: Flag, changed: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with a definition as a whole: the names of fields, each with a sentence.
+
+    `changed` has the names of the fields that differ from the stored definition. If they leave schema and values alone,
+    these fit each other as before.
+    """
     keys = keys_of(flag.type, flag.variants)
     for name, implied in IMPLIED.items():
         key = getattr(flag, name)
@@ -108,6 +120,8 @@ def faults(flag: Flag) -> Iterator[tuple[str, str]]:
     yield from _unknown_shares(flag, keys)
     if flag.value_schema is not None and flag.type == FlagType.BOOLEAN:
         yield "value_schema", "A boolean flag takes no schema."
+    if not SCHEMA_AND_VALUES & set(changed):
+        return
     try:
         check_values(flag.value_schema, _values_of(flag))
     except ValidationError as error:

@@ -25,6 +25,8 @@ from orgs.attributes.attribute_rules import NAME
 MAX_RULES, MAX_CLAUSES, MAX_VALUES = 50, 20, 1_000
 MAX_TEXT, MAX_ATTRIBUTE, MAX_DESCRIPTION = 1_000, 255, 200
 MAX_LEVEL = 1_000
+MAX_PATTERNS = 100
+"""The most regular expressions of a flag or segment. Each may take a millisecond to compile, and more to search."""
 RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """Characters that PostgreSQL or UTF-8 cannot store."""
@@ -77,6 +79,11 @@ def checked_segment_rules(value: Any) -> list[dict[str, Any]]:
 def _checked(value: Any, check: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
     if not isinstance(value, list) or len(value) > MAX_RULES:
         raise ValidationError(f"Not a list of at most {MAX_RULES} rules.")
+    if _patterns_in(value) > MAX_PATTERNS:
+        raise ValidationError(
+            f"The rules have more than {MAX_PATTERNS} regular expressions. Use startsWith, endsWith or contains, or "
+            "one expression with alternatives: a|b."
+        )
     try:
         rules = [_at(f"Rule {number}", check, each) for number, each in enumerate(value, 1)]
     except _Wrong as error:
@@ -87,6 +94,14 @@ def _checked(value: Any, check: Callable[[Any], dict[str, Any]]) -> list[dict[st
         raise ValidationError(f"Two rules have the id {twice!r}. Each rule needs an id of its own.")
     free = (f"rule-{number}" for number in range(1, 2 * MAX_RULES + 1) if f"rule-{number}" not in taken)
     return [rule if rule["id"] else rule | {"id": next(free)} for rule in rules]
+
+
+def _patterns_in(rules: Sequence[Any]) -> int:
+    """Return the number of regular expressions in rules that nobody has checked yet."""
+    listed = [rule.get("clauses") for rule in rules if isinstance(rule, Mapping)]
+    clauses = [clause for each in listed if isinstance(each, list) for clause in each if isinstance(clause, Mapping)]
+    values = [clause.get("values") for clause in clauses if clause.get("op") == "matches"]
+    return sum(len(each) for each in values if isinstance(each, list))
 
 
 def normalized_rules(value: Any) -> Any:

@@ -19,12 +19,12 @@ from flags.targeting.operators import (
     is_number,
     plain_text,
     ranges_of,
-    set_of_patterns,
     time_of,
     utf_8_of,
 )
 from flags.targeting.rules import Clause
 from flags.targeting.versions import version_of
+from flags.values.patterns import set_of_patterns
 
 FEWEST_PATTERNS = 5
 """To look for fewer patterns takes longer at once than one by one, where other clauses have not decided."""
@@ -212,7 +212,7 @@ def _patterns(clauses: Clauses, *, ignore_case: bool) -> Refused | None:
     for bit, clause in clauses:
         for pattern in clause.values:
             bits[pattern] = bits.get(pattern, 0) | bit
-    together = set_of_patterns(list(bits), ignore_case=ignore_case) if len(bits) >= FEWEST_PATTERNS else None
+    together = set_of_patterns(tuple(bits), ignore_case=ignore_case) if len(bits) >= FEWEST_PATTERNS else None
     if together is None:
         return None
     match, hits = together.Match, list(bits.values())

@@ -10,6 +10,8 @@ MOST_LEVELS = 100
 """The most levels of lists and objects in an evaluation context. What writes and compares values is recursive."""
 LEAST_WHOLE, GREATEST_WHOLE = -(2**63), 2**64 - 1
 """The least and the greatest whole number that OFREP's reader keeps. It makes floats of all others."""
+HARMLESS = frozenset({str, int, bool, type(None)})
+"""The types of values that can be neither deep nor infinite."""
 TOO_GREAT = "It has a number that is too great."
 
 
@@ -22,6 +24,8 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
 
     A number such as 1e999 is JSON, but infinite for those who read it.
     """
+    if HARMLESS.issuperset(map(type, attributes.values())):  # nearly always
+        return
     inner: list[Collection[Any]] = [attributes.values()]
     for _ in range(MOST_LEVELS):
         nested: list[Collection[Any]] = []

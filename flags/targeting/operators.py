@@ -16,13 +16,9 @@ from operator import eq, ge, gt, le, lt
 from socket import AF_INET, inet_pton
 from typing import Any
 
-import re2
-
 from flags.targeting.versions import version_of
+from flags.values.patterns import LONGEST_PATTERN, WrongPattern, compiled, set_of_patterns
 
-LONGEST_PATTERN = 256
-MOST_BYTES = 1 << 20
-"""The memory of one compiled pattern."""
 LONGEST_ADDRESS = 64
 ADDRESSES_OF_IPV4 = 1 << 32
 MOST_READ = 1024
@@ -222,43 +218,11 @@ def _in_cidr(values: Sequence[Any], _: bool) -> Test:
     return test
 
 
-def _options(*, ignore_case: bool) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = not ignore_case
-    options.max_mem = MOST_BYTES
-    return options
-
-
-def set_of_patterns(patterns: Sequence[str], *, ignore_case: bool) -> Any:
-    """Return the set of RE2 that looks for all patterns at once; None if they take too much memory together.
-
-    Its `Match` takes a text in UTF-8 and returns the places of the patterns that it found anywhere in it, or None.
-    """
-    together = re2.Set.SearchSet(_options(ignore_case=ignore_case))
-    try:
-        for pattern in patterns:
-            together.Add(pattern)
-        together.Compile()
-    except re2.error:
-        return None
-    return together
-
-
 def _matches(values: Sequence[Any], ignore_case: bool) -> Test:
-    options = _options(ignore_case=ignore_case)
-    patterns = []
-    for value in values:
-        if not isinstance(value, str) or len(value) > LONGEST_PATTERN:
-            raise WrongValue(f"a regular expression of RE2 with at most {LONGEST_PATTERN} characters")
-        try:
-            patterns.append(re2.compile(value, options=options))
-        except (re2.error, UnicodeError) as error:
-            raise WrongValue(f"a regular expression of RE2 ({_reason(error)})") from error
-    together = set_of_patterns(values, ignore_case=ignore_case)
+    searches = [_pattern(value, ignore_case).search for value in values]
+    together = set_of_patterns(tuple(values), ignore_case=ignore_case)
     if together is not None:
         return partial(_is_found, together.Match)  # a set is faster, as it does not look for the place
-    searches = [pattern.search for pattern in patterns]
     return lambda value: utf_8_of(value) is not None and any(search(value) is not None for search in searches)
 
 
@@ -267,9 +231,13 @@ def _is_found(match: Callable[[bytes], object], value: Any) -> bool:
     return text is not None and match(text) is not None
 
 
-def _reason(error: Exception) -> str:
-    found = error.args[0] if error.args else ""
-    return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+def _pattern(value: Any, ignore_case: bool) -> Any:
+    if not isinstance(value, str) or len(value) > LONGEST_PATTERN:
+        raise WrongValue(f"a regular expression of RE2 with at most {LONGEST_PATTERN} characters")
+    try:
+        return compiled(value, ignore_case=ignore_case)
+    except WrongPattern as error:
+        raise WrongValue(f"a regular expression of RE2 ({error})") from error
 
 
 def utf_8_of(value: Any) -> bytes | None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from flags.targeting.attributes import TARGETING_KEY, Attributes, getter, name_of_organization
-from flags.targeting.operators import OPERATORS, WrongValue
+from flags.targeting.operators import OPERATORS, Test, WrongValue
 from flags.targeting.places import Place
 from flags.targeting.rule_rollouts import RuleRollout, rollout_of
 
@@ -91,13 +91,17 @@ class Clause:
             known = {segment.key for segment in self.segments}
             missing = [key for key in self.values if key not in known]
             return f"There is no segment {missing[0]!r}." if missing and (self.negate or not known) else ""
+        return self._prepared[1]
+
+    @cached_property
+    def _prepared(self) -> tuple[Test, str]:
+        """The test of a value, and why there is none. Made once, as patterns take long to compile."""
         if self.op not in OPERATORS:
-            return f"The operator {self.op!r} is unknown."
+            return _matches_nothing, f"The operator {self.op!r} is unknown."
         try:
-            OPERATORS[self.op].prepare(self.values, self.ignore_case)
+            return OPERATORS[self.op].prepare(self.values, self.ignore_case), ""
         except WrongValue as error:
-            return f"A value is not {error}."
-        return ""
+            return _matches_nothing, f"A value is not {error}."
 
     def compared(self, attributes: Attributes, targeting_key: str, place: Place) -> Any:
         """Return the value that the clause looks at; None if there is none."""
@@ -145,7 +149,7 @@ class Clause:
         negate = self.negate
         if self.op == "exists":
             return lambda attributes, targeting_key, place: bool(targeting_key) is not negate
-        test = OPERATORS[self.op].prepare(self.values, self.ignore_case)
+        test, _ = self._prepared
         return lambda attributes, targeting_key, place: bool(targeting_key) and test(targeting_key) is not negate
 
     def _test_of_attribute(self, name: str) -> ClauseTest:
@@ -154,7 +158,7 @@ class Clause:
         if self.op == "exists":
             get = getter(name)
             return lambda attributes, targeting_key, place: (get(attributes) is not None) is not negate
-        test = OPERATORS[self.op].prepare(self.values, self.ignore_case)
+        test, _ = self._prepared
         read = getter(name) if "." in name else None
 
         def compare(attributes: Attributes, targeting_key: str, place: Place) -> bool:
@@ -290,6 +294,10 @@ class TargetingRule:
 def tests_of(clauses: Sequence[Clause]) -> list[ClauseTest]:
     """Return the tests of clauses of one rule, with cheap ones first: the order changes no answer."""
     return [clause.test for clause in sorted(clauses, key=lambda clause: COSTS.get(clause.op, 0))]
+
+
+def _matches_nothing(value: Any) -> bool:
+    return False
 
 
 def rules_of(content: Any) -> tuple[TargetingRule, ...]:

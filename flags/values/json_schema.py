@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-import re2
 from django.core.exceptions import ValidationError
 from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 from jsonschema import ValidationError as Misfit
@@ -21,13 +20,15 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from flags.values.checks import canonical_json, check_json
+from flags.values.patterns import WrongPattern, compiled
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-LONGEST_PATTERN = 256
-MOST_BYTES = 1 << 20
-"""The memory of one compiled pattern."""
 MOST_STEPS = 100_000
-"""About a tenth of a second."""
+"""What all values of a check may cost together: some tenths of a second."""
+STEPS_OF_A_VALUE = 50
+"""What each value adds to that, so that there may be many values."""
+STEPS_OF_A_REFERENCE = 5
+"""What each part of a reference costs, such as the two of `#/$defs/price`: it is looked up each time."""
 MOST_PARTS = 1_000
 """The most objects and booleans in a schema, each of which may be a schema."""
 CHARACTERS_OF_A_STEP = 16
@@ -44,7 +45,7 @@ _left: ContextVar[int] = ContextVar("steps left")
 
 
 class _TooSlow(Exception):
-    """The check needs more than MOST_STEPS."""
+    """The check needs more steps than it may."""
 
 
 def check_schema(schema: Any) -> None:
@@ -80,7 +81,7 @@ def check_values(schema: Mapping[str, Any] | None, values: Iterable[tuple[str, A
     try:
         validator = _Validator(schema, registry=Registry())
         for name, value in values:
-            _left.set(MOST_STEPS)
+            _left.set(_left.get() + STEPS_OF_A_VALUE)
             misfit = next(validator.iter_errors(value), None)
             if misfit is not None:
                 raise ValidationError(f"{name} does not fit the schema{_message(misfit)}") from misfit
@@ -133,18 +134,12 @@ def _check_keyword(name: str, value: Any) -> None:
         _compiled(value)
 
 
-@lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Any:
     """Return a compiled pattern. Raises ValidationError."""
-    if len(pattern) > LONGEST_PATTERN:
-        raise ValidationError(f"A regular expression has more than {LONGEST_PATTERN} characters.")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MOST_BYTES
     try:
-        return re2.compile(pattern, options=options)
-    except (re2.error, UnicodeError):
-        raise ValidationError(f"{pattern!r} is no regular expression of RE2.") from None
+        return compiled(pattern)
+    except WrongPattern as error:
+        raise ValidationError(f"{pattern[:100]!r} is no regular expression of RE2 for Flagsite: {error}.") from None
 
 
 def _spend(steps: int) -> None:
@@ -157,6 +152,11 @@ def _spend(steps: int) -> None:
 def _finds(pattern: str, text: str) -> bool:
     _spend(1 + len(text) // CHARACTERS_OF_A_STEP)
     return _compiled(pattern).search(text) is not None
+
+
+def _reference(validator: Any, reference: str, instance: Any, schema: Any) -> Iterator[Misfit]:
+    _spend(STEPS_OF_A_REFERENCE * (1 + reference.count("/")))
+    yield from Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema) or ()
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Misfit]:
@@ -237,6 +237,7 @@ def _message(error: Any) -> str:
 
 
 _OWN = {
+    "$ref": _reference,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional_properties,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Cast, _key
-from flags.definitions import service
+from flags.definitions import service, typed_definitions
 from flags.definitions.loader import load_definitions
 from flags.definitions.models import Flag
 from flags.errors import VariantInUse
@@ -219,6 +219,24 @@ def test_a_definition_names_its_own_variants_and_their_values_fit_the_schema(api
     assert (refused.status_code, kind_of(refused)) == (400, "invalid-definition"), refused.content
     assert kind_of(api.post(BASE, COLOR | parts | {"name": "other"})) == "invalid-definition"
     assert api.get(f"{BASE}/button-color").json() == made
+
+
+@pytest.mark.parametrize(
+    ("change", "is_checked"),
+    [
+        ({"offVariant": "red"}, False), ({"rules": []}, False), ({"variants": [BLUE, RED]}, False),
+        ({"variants": [BLUE]}, True), ({"schema": None}, True),
+        ({"schema": {"type": "string"}}, True), ({"schema": {"const": "x"}}, True),
+    ],
+)  # fmt: skip
+def test_values_are_checked_again_only_if_they_or_the_schema_change(
+    api: Api, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], is_checked: bool
+) -> None:
+    checked = []
+    defined(api, rules=[])
+    monkeypatch.setattr(typed_definitions, "check_values", lambda *args: checked.append(args))
+    assert patched(api, **change).status_code == 200
+    assert bool(checked) is is_checked
 
 
 def test_a_variant_keeps_its_number_and_no_other_gets_it(api: Api) -> None:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.targeting.checks import MAX_RULES, MAX_VALUES, checked_rules
+from flags.targeting.checks import MAX_RULES, MAX_VALUES, checked_rules, checked_segment_rules
 from flags.targeting.rules import rules_of
 from flags.targeting.rules_schema import RULES_SCHEMA
 from flags.targeting.words import rule_in_words
@@ -53,6 +53,18 @@ def test_rules_keep_what_they_say_and_get_ids() -> None:
     assert checked_rules(kept) == kept
     assert [one.id for one in rules_of(kept)] == ["rule-2", "rule-1", "rule-3"]
     jsonschema.validate(kept, RULES_SCHEMA)
+
+
+def test_rules_have_100_regular_expressions_at_most() -> None:
+    def searching(count: int) -> dict[str, Any]:
+        return {"attribute": "n", "op": "matches", "values": [f"a{number}" for number in range(count)]}
+
+    assert checked_rules([rule(searching(50), searching(49)), rule(searching(1))])
+    assert "more than 100 regular expressions" in refusal(rule(searching(50), searching(50)), rule(searching(1)))
+    with pytest.raises(ValidationError, match="more than 100 regular expressions"):
+        checked_segment_rules([{"clauses": [searching(101)]}])
+    assert checked_rules([rule({"attribute": "n", "op": "in", "values": [f"a{number}" for number in range(101)]})])
+    assert "pattern too large" in refusal(rule({"attribute": "n", "op": "matches", "values": [r"\pL{40}"]}))
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**400])

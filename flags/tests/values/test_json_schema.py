@@ -97,6 +97,7 @@ def test_a_check_that_would_take_long_is_refused(schema: Any, value: Any) -> Non
         ({"pattern": "(a)\\1"}, "no regular expression of RE2"),
         ({"patternProperties": {"(?=a)": True}}, "no regular expression of RE2"),
         ({"pattern": "a" * 257}, "more than 256 characters"),
+        ({"pattern": r"\pL{40}"}, "pattern too large"),
         ({"const": "x" * 2**14}, "16,384 bytes"),
         ({"const": 2**53}, "whole number"),
         ({"allOf": [{}] * 1_000}, "more than 1,000 objects"),
@@ -143,7 +144,29 @@ def test_a_reference_to_what_is_no_schema_is_told(schema: Any) -> None:
         check_values(schema, [("The value", {"a": "b"})])
 
 
-def test_each_of_many_values_has_its_own_budget() -> None:
+REFERENCES = {f"d{number}": {"allOf": [{"$ref": f"#/$defs/d{number + 1}"}] * 9} for number in range(3)}
+
+
+def test_all_values_have_one_budget() -> None:
+    schema = {"$ref": "#/$defs/d0", "$defs": {**REFERENCES, "d3": {"type": "string"}}}
+    check_values(schema, [("The value", "x")])
+    with pytest.raises(ValidationError, match="takes too long"):
+        check_values(schema, [(f"The value {number}", "x") for number in range(50)])
+
+
+def test_a_reference_costs_what_its_parts_need_to_be_looked_up() -> None:
+    def within(levels: int) -> dict[str, Any]:
+        return {"not": within(levels - 1)} if levels else {"type": "string"}
+
+    def schema(levels: int) -> dict[str, Any]:
+        return {"items": {"$ref": f"#/$defs/a{'/not' * levels}"}, "$defs": {"a": within(levels)}}
+
+    check_values(schema(0), [("The value", ["x"] * 2_000)])
+    with pytest.raises(ValidationError, match="takes too long"):
+        check_values(schema(100), [("The value", ["x"] * 2_000)])
+
+
+def test_each_of_many_values_adds_to_the_budget() -> None:
     schema = {"type": "object", "properties": {"limit": {"type": "integer"}}, "required": ["limit"]}
     check_values(schema, ((f"The value {number}", {"limit": number}) for number in range(20_000)))
 
