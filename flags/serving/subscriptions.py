@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flags.serving.attributes_in_use import AttributesInUse
 from flags.serving.cache_events import (
     ANY_ORGANIZATION,
     AccessKeyChanged,
@@ -64,6 +65,7 @@ class Subscriptions:
         self._below: dict[int, set[Subscription]] = {}
         self._all: set[Subscription] = set()
         self.client_flags = ClientFlags()
+        self._attributes_in_use = AttributesInUse()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -130,11 +132,13 @@ class Subscriptions:
                 one.wake()
 
     def _notify_of_attribute(self, event: AttributeChanged) -> None:
-        for_clients = self.client_flags.read(event.name)
-        concerned = (
+        concerned = tuple(
             self._all if event.organization_id == ANY_ORGANIZATION else self._below.get(event.organization_id, ())
         )
-        for one in tuple(concerned):
+        if not concerned or not self._attributes_in_use.include(event.name):
+            return
+        for_clients = self.client_flags.read(event.name)
+        for one in concerned:
             if event.concerns(one.path) and (for_clients or not one.is_client):
                 one.wake()
 
@@ -151,6 +155,7 @@ class Subscriptions:
 
     def _reload_client_flags(self) -> bool:
         """Return whether the definitions of flags that are available to clients may have changed."""
+        self._attributes_in_use.forget()
         if any(one.is_client for one in tuple(self._all)):
             return self.client_flags.reload()
         self.client_flags.forget()

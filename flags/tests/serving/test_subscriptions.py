@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from flags.definitions.models import Flag
 from flags.evaluation.engine import StateValue
+from flags.segments.models import Segment
 from flags.serving.cache_events import (
     AccessKeyChanged,
     AttributeChanged,
@@ -19,6 +22,7 @@ from flags.serving.cache_events import (
     StatesWritten,
 )
 from flags.serving.subscriptions import Subscription, Subscriptions
+from orgs.tests.failing_queries import failing_queries
 
 PATHS = {"nowhere": (), "root": (1,), "region": (1, 2), "store": (1, 2, 5), "other": (1, 3), "stranger": (4,)}
 STATE = StateValue(1, enabled=True, source_id=1, number=1)
@@ -38,6 +42,17 @@ class Clients:
         self.all.notify(event)
         found = {name: (one.has_changes, one.must_recheck) for name, one in self.each.items()}
         return {name: how for name, how in found.items() if any(how)}
+
+
+def rule(attribute: str) -> dict[str, Any]:
+    """A targeting rule that reads an attribute of the organization."""
+    clause = {"attribute": f"org.{attribute}", "op": "in", "values": ["x"]}
+    return {"id": "one", "clauses": [clause], "serve": {"variant": "on"}}
+
+
+def define(key: str, *, reads: str) -> None:
+    """Define a flag with such a rule, which is available to clients if it is called `shown`."""
+    Flag.objects.create(key=key, available_to_clients=key == "shown", targeting_rules=[rule(reads)])
 
 
 @pytest.fixture
@@ -73,11 +88,36 @@ def test_a_moved_organization_wakes_all_below_it_to_be_checked_again(clients: Cl
 
 
 def test_an_attribute_of_an_organization_wakes_all_below_it_and_one_of_many_all_who_have_an_organization(
-    clients: Clients,
+    clients: Clients, db: None
 ) -> None:
+    define("shown", reads="plan")
     below = dict.fromkeys(("region", "store"), (True, False))
     assert clients.woken_by(AttributeChanged(2, "plan")) == below
     assert set(clients.woken_by(AttributeChanged(0, "plan"))) == set(PATHS) - {"nowhere"}
+
+
+def test_an_attribute_that_no_rule_reads_wakes_nobody_until_a_rule_does(clients: Clients, db: None) -> None:
+    define("shown", reads="plan")
+    for organization_id in (2, 0):
+        assert clients.woken_by(AttributeChanged(organization_id, "size")) == {}
+    Flag.objects.update(targeting_rules=[rule("size")])
+    assert set(clients.woken_by(EverythingOf.DEFINITIONS)) == set(PATHS)
+    assert set(clients.woken_by(AttributeChanged(2, "size"))) == {"region", "store"}
+    assert clients.woken_by(AttributeChanged(2, "plan")) == {}
+
+
+def test_an_attribute_that_a_segment_reads_wakes_those_below(clients: Clients, db: None) -> None:
+    clause = {"attribute": "org.plan", "op": "in", "values": ["gold"]}
+    Segment.objects.create(key="gold", rules=[{"clauses": [clause]}])
+    asks = {"op": "inSegment", "values": ["gold"]}
+    Flag.objects.create(key="shown", targeting_rules=[{"id": "one", "clauses": [asks], "serve": {"variant": "on"}}])
+    assert set(clients.woken_by(AttributeChanged(2, "plan"))) == {"region", "store"}
+
+
+def test_while_the_database_is_away_every_attribute_wakes_those_below(clients: Clients, db: None) -> None:
+    with failing_queries(OperationalError("away")):
+        assert set(clients.woken_by(AttributeChanged(2, "size"))) == {"region", "store"}
+    assert clients.woken_by(AttributeChanged(2, "size")) == {}
 
 
 def test_a_changed_key_wakes_those_who_came_with_it(clients: Clients) -> None:
@@ -117,9 +157,7 @@ def test_a_client_is_woken_by_flags_that_are_available_to_clients_only(clients: 
 
 def test_a_client_is_woken_by_attributes_that_the_rules_of_its_flags_read(clients: Clients, db: None) -> None:
     for key in ("shown", "hidden"):
-        clause = {"attribute": f"org.{key}", "op": "in", "values": ["x"]}
-        rules = [{"id": "one", "clauses": [clause], "serve": {"variant": "on"}}]
-        Flag.objects.create(key=key, available_to_clients=key == "shown", targeting_rules=rules)
+        define(key, reads=key)
     clients.each["store"].is_client = True
     clients.all.client_flags.know()
     assert set(clients.woken_by(AttributeChanged(2, "shown"))) == {"region", "store"}
