@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from flags.definitions.models import Flag
+from flags.values.stored_json import StoredJson
 from jobs.engine.models import Job
 from orgs.tree.models import Organization
 
@@ -50,7 +51,9 @@ class FlagSchedule(models.Model):
         related_name="+",
         help_text="Where the flag is set; empty: the flag's own definition is changed.",
     )
-    wanted = models.JSONField(help_text='What to apply: {"enabled": true}; for a definition some of its fields.')
+    wanted = models.JSONField(
+        decoder=StoredJson, help_text='What to apply: {"enabled": true}; for a definition some of its fields.'
+    )
     scheduled_at = models.DateTimeField(db_index=True)
     status = models.CharField(
         max_length=16, choices=Status.choices, default=Status.PENDING, db_default=Status.PENDING.value

@@ -10,8 +10,12 @@ import pytest
 from conftest import Cast
 from flags.client import is_enabled
 from flags.history.models import FormerDefinition, FormerSegment
+from flags.schedules.due import DueResult, apply_due
+from flags.schedules.plan import ScheduleRequest, plan_once
+from flags.tests.schedules.plans import OPS, let_come
 from flags.tests.serving.asking import Asking
 from flags.values.stored_json import StoredJson, restored
+from flagsite.core.db.clock import now
 from orgs.tests.api import Api
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +68,15 @@ def test_the_past_and_an_undo_have_it_too(api: Api, path: str, former: Any, key:
     undone = api.post(f"/v1/changes/{numbers[1]}/undo")
     assert undone.status_code in {200, 202}, undone.content
     assert api.get(path).json()["rules"][0]["clauses"] == CLAUSES
+
+
+def test_a_scheduled_change_of_rules_has_it_too(api: Api) -> None:
+    rules = api.get(BASE).json()["rules"]
+    api.patch(BASE, {"rules": []})
+    schedule = plan_once(OPS, ScheduleRequest("great"), wanted={"rules": rules}, at=now())
+    let_come(schedule.pk)
+    assert apply_due() == DueResult(applied=1)
+    assert api.get(BASE).json()["rules"] == rules
 
 
 def test_a_number_that_no_float_is_stays_as_it_is() -> None:
