@@ -29,6 +29,7 @@ from flags.states.placed_settings import decided_on_paths
 from flags.states.set_flag import reset_flag, set_flag
 from flags.states.setting_rules import Below
 from flags.tests.schedules.plans import let_come
+from flags.tests.states.colors import COLORS, address, carry_out, color_flag, put, rows
 from flags.values.types import FlagType
 from jobs.engine import runner
 from orgs.access.caller import Caller
@@ -38,10 +39,8 @@ from orgs.audit.sentences import Places, sentence, text_of
 from orgs.tests.api import Api
 from orgs.tests.commands import run
 from orgs.tree import tree_operations
-from orgs.tree.models import Organization
 
 pytestmark = pytest.mark.django_db
-COLORS = [{"key": "blue", "value": "#00f", "number": 1}, {"key": "red", "value": "#f00", "number": 2}]
 
 
 KEYS = ["acme", "north", "oslo", "bergen", "south", "rome"]
@@ -61,39 +60,6 @@ def flag() -> Flag:
 @pytest.fixture
 def api(admin_key: str) -> Api:
     return Api(admin_key)
-
-
-def color_flag() -> Flag:
-    return Flag.objects.create(
-        key="color", type=FlagType.STRING, variants=COLORS, variants_made=2, default_variant="blue",
-        value_schema={"maxLength": 7},
-    )  # fmt: skip
-
-
-def address(organization: Organization) -> str:
-    return f"/v1/organizations/{organization.key}/flags/color"
-
-
-def put(api: Api, organization: Organization, **body: Any) -> Any:
-    answer = api.put(address(organization), body)
-    carry_out()
-    return answer
-
-
-def carry_out() -> None:
-    while runner.run_next("propagation"):
-        pass
-
-
-def rows() -> dict[str, Any]:
-    """Each organization's value by its key: off, the key of a variant, or a list with a custom value."""
-    custom = dict(CustomValue.objects.values_list("pk", "value"))
-    words = {0: "on", 1: "blue", 2: "red"}
-    states = FlagState.objects.filter(enabled__isnull=False).values_list("organization__key", "enabled", "variant")
-    return {
-        key: [custom[variant]] if variant in custom else words[variant] if enabled else "off"
-        for key, enabled, variant in states
-    }
 
 
 def test_a_variant_reaches_the_subtree_and_a_custom_value_only_those_who_have_it(
@@ -202,42 +168,6 @@ def test_an_undo_and_a_move_carry_variants(api: Api, cast: Cast, flag: Flag) -> 
     reset_flag(organization_id=cast.bergen.pk, flag_key="color")
     assert rows() == {"oslo": ["#0f0"], "bergen": "red", "south": "red", "rome": "red"}
     assert differences([each.pk for each in cast.of_acme], [flag.pk]) == []
-
-
-def test_a_move_that_keeps_the_values_keeps_the_inherited_variant(api: Api, cast: Cast, flag: Flag) -> None:
-    put(api, cast.north, variant="red")
-    moved = api.patch(f"/organizations/{cast.oslo.pk}", {"parentId": cast.south.pk, "materialise": True})
-    assert moved.status_code in {200, 202}, moved.content
-    carry_out()
-    assert rows() == {"north": "red", "oslo": "red", "bergen": "red"}
-
-
-def test_a_plan_counts_no_organization_that_gets_the_default_variant_again(api: Api, cast: Cast, flag: Flag) -> None:
-    Flag.objects.update(enabled=True)
-    plan = api.post(f"{address(cast.acme)}/plan", {"variant": "blue"}).json()
-    assert (plan["changed"], plan["unchanged"]) == (0, 6)
-    put(api, cast.oslo, enabled=True)
-    assert api.post(f"{address(cast.oslo)}/plan", {"variant": "blue"}).json()["changed"] == 0
-    assert api.post(f"{address(cast.acme)}/plan", {"variant": "red"}).json()["changed"] == 5
-
-
-def test_a_variant_that_a_cancelled_job_has_left_somewhere_is_not_removed(api: Api, cast: Cast, flag: Flag) -> None:
-    put(api, cast.acme, variant="red")
-    job = api.put(address(cast.acme), {"variant": "blue"}).json()["jobId"]
-    definition = "/v1/feature-flags/color"
-    without_red = {"variants": [{"key": "blue", "value": "#00f"}]}
-    under_way = api.patch(definition, without_red)
-    assert under_way.json()["places"] == [{"place": "job", "variant": "red", "jobId": job}]
-    assert api.post(f"/cancel-job/{job}").status_code == 200
-    refused = api.patch(definition, without_red)
-    assert refused.status_code == 409
-    left = sorted(each.pk for each in cast.of_acme)
-    assert refused.json()["places"] == [
-        {"place": "state", "variant": "red", "organizationId": organization} for organization in left
-    ]
-    api.put(address(cast.acme), {"variant": "blue", "below": "overwrite"})
-    carry_out()
-    assert api.patch(definition, without_red).status_code == 200
 
 
 def test_the_past_tells_the_variant_of_then(api: Api, cast: Cast, flag: Flag) -> None:
