@@ -20,6 +20,8 @@ from flags.targeting.versions import version_of
 from flags.values.patterns import LONGEST_PATTERN, WrongPattern, compiled, set_of_patterns
 
 LONGEST_ADDRESS = 64
+LONGEST_SEARCHED = 4_096
+"""In characters. A pattern that is made to be slow needs milliseconds for such a text, while other evaluations wait."""
 ADDRESSES_OF_IPV4 = 1 << 32
 MOST_READ = 1024
 """How many texts of attributes are kept with what they mean: the rules of many flags ask for the same attribute."""
@@ -241,8 +243,8 @@ def _pattern(value: Any, ignore_case: bool) -> Any:
 
 
 def utf_8_of(value: Any) -> bytes | None:
-    """Return a text in UTF-8, in which RE2 searches; None if the value is no text, or has half of a character."""
-    if not isinstance(value, str):
+    """Return a text in UTF-8, in which RE2 searches; None if it is no text, too long, or has half of a character."""
+    if not isinstance(value, str) or len(value) > LONGEST_SEARCHED:
         return None
     try:
         return value.encode()

@@ -105,6 +105,8 @@ def says(value: Any, op: str, *values: Any, ignore_case: bool = False, negate: b
         ("ann@acme.example", "matches", [r"^acme"], False),
         (7, "matches", ["7"], False),
         ("caf\ud83d", "matches", ["caf"], False),
+        ("b" * 4_095 + "a", "matches", ["a"], True),
+        ("b" * 4_096 + "a", "matches", ["a"], False),
         ("x", "exists", [], True),
         (False, "exists", [], True),
     ],
