@@ -215,6 +215,11 @@ def _lock_flag(key: str, expected: Collection[str], *, allow_purging: bool = Fal
     return flag
 
 
+def differing(flag: Flag, values: Mapping[str, Any]) -> list[str]:
+    """Return the fields, by their names in JSON, in which the definition is not what these values say."""
+    return sorted(FIELDS[name].wire_name for name in _changed(flag, values_of(flag), values))
+
+
 def _changed(flag: Flag, before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from those of before. The order of prerequisites does not count."""
     settled = typed_definitions.settled(flag, _normalized(values))

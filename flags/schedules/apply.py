@@ -12,6 +12,7 @@ from flags.definitions.models import Flag
 from flags.errors import FlagNotFound
 from flags.schedules import authors, schedulable
 from flags.schedules.models import FlagSchedule
+from flags.schedules.steps import check_as_left
 from flags.states.set_flag import AcceptedChange, reset_flag, set_flag
 from flagsite.core import actor
 from orgs.tree import locks
@@ -42,7 +43,8 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
     """
     if schedule.organization_id is not None:
         locks.lock_trees_for_reading(schedule.organization_id)  # it stays in the author's scope until the commit
-    if not Flag.objects.filter(pk=schedule.flag_id).exists():
+    flag = Flag.objects.filter(pk=schedule.flag_id).first()
+    if flag is None:
         raise FlagNotFound(
             f"The flag {schedule.flag_key} no longer exists."
         )  # a flag with the same key may be another one
@@ -53,6 +55,7 @@ def apply(schedule: FlagSchedule) -> AppliedChange:
         structlog.contextvars.bound_contextvars(scheduleId=schedule.pk),
     ):
         if schedule.organization_id is None:
+            check_as_left(schedule, flag)
             values = schedulable.values_of(schedule.wanted)
             service.update(key=schedule.flag_key, values=values, by=schedule.created_by, reason=reason)
             return AppliedChange(author_gone=author_gone)

@@ -118,6 +118,8 @@ class ScheduleForm(forms.Form):
             self.add_error("steps", "Steps belong to the definition, and stand alone beside the time.")
         if values.get("cron"):
             self.add_error("steps", "Steps come once, at a time.")
+        if not values.get("enabled"):
+            self.add_error("enabled", "Steps turn the flag on. Choose on, or schedule the change without steps.")
         try:
             values["steps"] = steps_from_lines(values["steps"])
         except ValidationError as error:

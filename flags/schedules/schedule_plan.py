@@ -13,6 +13,7 @@ from flags.definitions.who_may_define import check_may_define
 from flags.errors import FlagNotFound
 from flags.schedules import authors, schedulable
 from flags.schedules.models import FlagSchedule
+from flags.schedules.steps import check_as_left
 from flags.states import planning
 from flags.states.effect_words import sentences
 from flags.states.organization_settings import locks_named_for
@@ -68,6 +69,7 @@ def _plan_or_refusal(caller: Caller, schedule: FlagSchedule, organization: Organ
             raise FlagNotFound(f"The flag {schedule.flag_key} no longer exists.")
         authors.check_may_apply(schedule)
         if organization is None:
+            check_as_left(schedule, flag)
             values = schedulable.values_of(schedule.wanted)
             return SchedulePlan(schedule, definition=service.plan(key=flag.key, values=values))
         with locks_named_for(caller):

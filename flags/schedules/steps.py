@@ -1,7 +1,7 @@
 """A rollout in steps: scheduled changes of which each comes a wait after the one before, and which end together.
 
 When a step fails for good or is cancelled, Flagsite cancels the steps after it. So a rollout that went wrong does not
-go on to more users.
+go on to more users. A step also fails if somebody has changed by hand what the steps before have set.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flags.definitions import service
+from flags.definitions.models import Flag
 from flags.errors import InvalidSchedule
+from flags.schedules import schedulable
 from flags.schedules.ending import end_open
 from flags.schedules.models import FlagSchedule
 from flags.schedules.plan import ScheduleRequest, create_linked
@@ -48,6 +51,28 @@ def plan_steps(caller: Caller, request: ScheduleRequest, steps: Sequence[Step], 
         times.append((times[-1] if times else at) + step.wait)
     wanted = [step.wanted for step in steps]
     return create_linked(caller, request, list(zip(wanted, times, strict=True)))
+
+
+def check_as_left(schedule: FlagSchedule, flag: Flag) -> None:
+    """Check that the definition still is what the steps before a step have made it, and that the flag is not killed.
+
+    Somebody who changes it by hand in between has stopped the rollout. Steps that set a flag for an organization, and
+    changes that are no steps, are not checked. Raises InvalidSchedule.
+    """
+    if schedule.organization_id is not None or schedule.first_step_id in (None, schedule.pk):
+        return
+    before = FlagSchedule.objects.filter(
+        first_step_id=schedule.first_step_id, scheduled_at__lt=schedule.scheduled_at, status=FlagSchedule.Status.APPLIED
+    )
+    left: dict[str, Any] = {}
+    for step in before.order_by("scheduled_at", "pk"):
+        left |= step.wanted
+    changed = service.differing(flag, schedulable.values_of({"killed": False, **left})) if left else []
+    if changed:
+        raise InvalidSchedule(
+            f"Somebody has changed what the steps before have set: {', '.join(changed)}. So the rollout has stopped. "
+            "Schedule its other steps again."
+        )
 
 
 def end_later_steps(schedule: FlagSchedule, why: str) -> list[FlagSchedule]:

@@ -95,6 +95,39 @@ def test_a_step_that_fails_for_good_cancels_the_later_ones(api: Api, monkeypatch
     assert first["status"] == "pending"
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"enabled": False}, "enabled"),
+        ({"rollout_percentage": 0}, "rolloutPercentage"),
+        ({"killed": True}, "killed"),
+    ],
+)
+def test_a_change_by_hand_between_two_steps_stops_the_rollout(api: Api, values: dict[str, Any], named: str) -> None:
+    first, second, third = scheduled(api)
+    let_come(first["id"])
+    service.update(key="checkout", values=values, by="olga")
+    refused = api.post(f"{PATH}/{second['id']}/plan", {}).json()["refused"]
+    let_come(second["id"])
+    assert statuses() == ["applied", "failed", "cancelled"]
+    last = api.get(f"{PATH}/{second['id']}").json()["lastError"]
+    assert last == refused
+    assert last.startswith(f"Somebody has changed what the steps before have set: {named}.")
+    assert service.differing(service.flag_called("checkout"), values) == []
+
+
+def test_a_change_of_other_fields_between_two_steps_does_not_stop_the_rollout(api: Api) -> None:
+    rules = [
+        {"clauses": [{"attribute": "plan", "op": "in", "values": ["pro"]}], "serve": {"rollout": {"on": 5, "off": 95}}}
+    ]
+    steps = [{"apply": {"enabled": True, "rules": rules}}, {"apply": {"rolloutPercentage": 100}, "waitMinutes": 60}]
+    first, second = scheduled(api, steps)
+    let_come(first["id"])
+    service.update(key="checkout", values={"description": "text"}, by="olga")
+    let_come(second["id"])
+    assert statuses() == ["applied", "applied"]
+
+
 def test_steps_may_set_the_flag_of_an_organization(api: Api, cast: Cast) -> None:
     steps = [{"apply": {"enabled": True}}, {"apply": {"enabled": False, "below": "lock"}, "waitMinutes": 1}]
     assert [each["organizationId"] for each in scheduled(api, steps, organizationId=cast.oslo.pk)] == [cast.oslo.pk] * 2
@@ -131,6 +164,8 @@ def test_the_form_takes_a_step_in_each_line(api: Api) -> None:
         datetime(YEAR, 1, 31, 9, tzinfo=UTC), datetime(YEAR, 2, 1, 9, tzinfo=UTC), datetime(YEAR, 2, 1, 11, tzinfo=UTC),
     ]  # fmt: skip
     assert "First step of the rollout" in shown(client.get(f"/admin/flags/flagschedule/{found[1].pk}/change/"))
+    off = client.post(add, fields | {"enabled": "false", "steps": "1 %\n100 % after 1d"})
+    assert "Steps turn the flag on." in shown(off)
     for wrong in ("ten", "1 %\n10 % after soon", "1 %", "1 %\n10 %"):
         assert client.post(add, fields | {"steps": wrong}).status_code == 200
     assert FlagSchedule.objects.count() == 3

@@ -24,7 +24,16 @@
     const read = (text) => JSON.parse(text, (name, value, context) =>
         typeof value === "number" && context ? JSON.rawJSON(context.source) : value);
     let rows = [];
-    const textOf = (row) => flagType() === "string" ? JSON.stringify(row.text) : row.text;
+    const isJson = (text) => {
+        try {
+            JSON.parse(text);
+            return true;
+        } catch {
+            return false;
+        }
+    };
+    // What is no JSON is sent as a text, which is refused. So the rows come back with the message.
+    const textOf = (row) => flagType() !== "string" && isJson(row.text) ? row.text : JSON.stringify(row.text);
     const store = () => {
         field.value = `[${rows.map((row) => `{"key": ${JSON.stringify(row.key)}, "value": ${textOf(row)}}`).join(",\n ")}]`;
         field.dispatchEvent(new CustomEvent("input", { bubbles: true, detail: "rows" }));
