@@ -104,7 +104,7 @@ def test_a_step_that_fails_for_good_cancels_the_later_ones(api: Api, monkeypatch
     ],
 )
 def test_a_change_by_hand_between_two_steps_stops_the_rollout(api: Api, values: dict[str, Any], named: str) -> None:
-    first, second, third = scheduled(api)
+    first, second, _ = scheduled(api)
     let_come(first["id"])
     service.update(key="checkout", values=values, by="olga")
     refused = api.post(f"{PATH}/{second['id']}/plan", {}).json()["refused"]
