@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from flags.definitions import service
 from flags.definitions.who_may_define import check_may_define
 from flags.moving import flag_file, to_flagd, writing
-from flags.moving.reading import Reading, Source, read_foreign_file
+from flags.moving.reading import Reading, Source, read_import
 from flags.moving.serializers import (
     LONGEST_FILE,
     FlagdFileSerializer,
@@ -217,7 +217,7 @@ class PlanOfFlagImport(TakesLongBodies):
 
 def _foreign(request: Request) -> Reading:
     values = ForeignFileInput.read(request)
-    return read_foreign_file(Source(values["source"]), values["file"], values.get("environment", ""))
+    return read_import(Source(values["source"]), values["file"], values.get("environment", ""))
 
 
 def _answer_of_import(written: writing.Written, reading: Reading) -> Response:

@@ -31,6 +31,8 @@ class Issue(StrEnum):
     OFF = "off"
     IDENTITY = "identity"
     CONTEXT_KIND = "context-kind"
+    TYPE = "type"
+    ARRAYS = "arrays"
 
 
 @dataclass(frozen=True, slots=True)

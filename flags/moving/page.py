@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from flags.definitions.who_may_define import may_define
 from flags.moving import flag_file, to_flagd, words, writing
-from flags.moving.reading import Reading, Source, read_flag_file, read_foreign_file, read_text
+from flags.moving.reading import Reading, Source, read_flag_file, read_import, read_text
 from flags.moving.serializers import LONGEST_FILE
 from flags.moving.writing import Action, Mode, Written
 from flagsite.core.admin.reason_form import reason_field
@@ -152,9 +152,7 @@ def _saved(text: str, name: str) -> HttpResponse:
 def _reading(values: dict[str, Any]) -> Reading:
     content = read_text(values["bytes"])
     return (
-        read_foreign_file(values["source"], content, values["environment"])
-        if values["source"]
-        else read_flag_file(content)
+        read_import(values["source"], content, values["environment"]) if values["source"] else read_flag_file(content)
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
+from flags.definitions.models import Flag
 from flags.errors import InvalidFlagFile
 from flags.evaluation.wants import keys_of
 from flags.moving.issues import Issue, Remark
@@ -50,13 +51,24 @@ READERS: Mapping[Source, Callable[[Any, str], Found]] = {
 }
 
 
-def read_foreign_file(source: Source, content: Any, environment: str = "") -> Reading:
+def read_import(source: Source, content: Any, environment: str = "") -> Reading:
+    """Return what a file of another product says, without flags that exist here with another type.
+
+    The arguments and the errors are those of `read_foreign_file`.
+    """
+    return read_foreign_file(source, content, environment, types=dict(Flag.objects.values_list("key", "type")))
+
+
+def read_foreign_file(
+    source: Source, content: Any, environment: str = "", *, types: Mapping[str, str] | None = None
+) -> Reading:
     """Return what a file of another product says. A flag that Flagsite cannot say exactly is left out.
 
     Args:
         source: the product.
         content: the JSON of the file.
         environment: the environment whose rules count, for files that have several.
+        types: the types of the flags that exist here. A flag of the file with another type is left out.
 
     Raises InvalidFlagFile.
     """
@@ -77,6 +89,7 @@ def read_foreign_file(source: Source, content: Any, environment: str = "") -> Re
     unique = {entry.key: entry for entry in entries}
     known = _segments(segments)
     _leave_out_what_asks_for_others(unique, known, remarks)
+    _leave_out_what_has_another_type(unique, types or {}, remarks)
     left = _without_needing_what_is_left_out(unique, remarks)
     return Reading(left, sorted(remarks, key=lambda remark: (remark.flag, remark.issue)), _used_by(left, known))
 
@@ -99,10 +112,26 @@ def _leave_out_what_asks_for_others(
     for key, entry in list(entries.items()):
         missing = sorted(_named_by([entry], known) - set(known))
         if missing:
-            del entries[key]
             detail = f"Flagsite does not take the segment {missing[0]!r}: its key, a rule or a value is not allowed."
-            remarks[:] = [each for each in remarks if each.flag != key]
-            remarks.append(Remark(key, Issue.SEGMENT, detail, is_imported=False))
+            _leave_out(key, Issue.SEGMENT, detail, entries, remarks)
+
+
+def _leave_out_what_has_another_type(
+    entries: dict[str, Entry], types: Mapping[str, str], remarks: list[Remark]
+) -> None:
+    """Leave out the flags that exist here with another type, which never changes, and remark it."""
+    for key, entry in list(entries.items()):
+        existing, wanted = types.get(key), str(entry.values["type"])
+        if existing not in (None, wanted):
+            detail = f"A flag with this name exists here with the type {existing}, and here it would be {wanted}."
+            _leave_out(key, Issue.TYPE, detail, entries, remarks)
+
+
+def _leave_out(key: str, issue: Issue, detail: str, entries: dict[str, Entry], remarks: list[Remark]) -> None:
+    """Leave out a flag. Nothing else is said of it."""
+    del entries[key]
+    remarks[:] = [each for each in remarks if each.flag != key]
+    remarks.append(Remark(key, issue, detail, is_imported=False))
 
 
 def _used_by(entries: Sequence[Entry], known: Mapping[str, SegmentEntry]) -> list[SegmentEntry]:

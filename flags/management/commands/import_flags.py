@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from flags.moving import words, writing
 from flags.moving.console import content_of
-from flags.moving.reading import Source, read_flag_file, read_foreign_file, read_text
+from flags.moving.reading import Source, read_flag_file, read_import, read_text
 from flags.moving.serializers import ImportedSerializer
 from flags.moving.writing import Mode
 from flagsite.core.console.arguments import add_reason
@@ -40,9 +40,7 @@ class Command(OperatorCommand):
         if source != FLAGSITE and mirror:
             raise WrongUsage("Only a flag file of Flagsite can be mirrored. Leave --mirror out.")
         content = read_text(content_of(file))
-        reading = (
-            read_flag_file(content) if source == FLAGSITE else read_foreign_file(Source(source), content, environment)
-        )
+        reading = read_flag_file(content) if source == FLAGSITE else read_import(Source(source), content, environment)
         entries = reading.entries
         mode = Mode.MIRROR if mirror else Mode.MERGE
         written = (writing.plan if plan else writing.write)(entries, mode, by=me(), segments=reading.segments)

@@ -7,6 +7,7 @@ its attribute is missing: no clause of Flagsite does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -36,6 +37,15 @@ class References:
             raise NoEqual(Issue.TOO_LONG, f"It names parts that flags share more than {MOST_REFERENCES} times.")
 
 
+DECIDED: Mapping[str, Any] = {
+    "archived": False, "killed": False, "prerequisites": [], "rules": [],
+    "rolloutPercentage": None, "rolloutUnit": "targetingKey", "rolloutLevel": None,
+    "type": "boolean", "variants": [], "defaultVariant": None, "defaultRollout": None, "offVariant": None,
+}  # fmt: skip
+"""What an import decides of each flag, as it is where the product says nothing: so nothing of an older flag stays.
+
+`salt` and `hashVersion` stay where nothing counts by them, and so does what only Flagsite has.
+"""
 WRONG_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What reading raises where a file has another form than the product writes."""
 
@@ -115,7 +125,7 @@ def read_each(flags: Iterable[tuple[str, Any]], read_one: Callable[[str, Any, li
     for key, content in flags:
         notes: list[Remark] = []
         try:
-            flag = {"name": key, "archived": False, **read_one(key, content, notes)}
+            flag = {"name": key, **deepcopy(dict(DECIDED)), **read_one(key, content, notes)}
         except NoEqual as reason:
             remarks.append(Remark(key, reason.issue, reason.detail, is_imported=False))
         except WRONG_FORM:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import ge, gt, le, lt
 from typing import Any
 
 from flags.errors import InvalidFlagFile
@@ -23,15 +24,25 @@ from flags.moving.sources.conditions import (
 )
 from flags.moving.sources.shares import shared_out
 from flags.targeting.attributes import TARGETING_KEY
+from flags.targeting.operators import is_number
 from flags.targeting.versions import version_of
 
 PAIR, TEXT = 10, 11
 VERSIONS = {"=": "semverEq", "<": "semverLt", "<=": "semverLte", ">": "semverGt", ">=": "semverGte"}
 RANGES = frozenset({"^", "~"})
 """The operators that ask for the same major, and for the same major and minor."""
+EQUAL = frozenset({"==", "==="})
+NEGATED = {"!": "", "!=": "==", "!==": "==="}
 NUMBERS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
-TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "===": "==="}
 TEXTS = {"starts_with": "startsWith", "ends_with": "endsWith"}
+SIDES, SIDES_OF_VERSIONS = 2, 3
+"""How many values comparisons have."""
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
+NOTES = {
+    Issue.NUMBERS: "flagd converts values before it compares them. Always send {} in the type that the flag compares.",
+    Issue.ARRAYS: "flagd compares an array as a whole, and Flagsite each of its elements. Send no array as {}.",
+}
 
 
 def read(content: Any, environment: str = "") -> Found:
@@ -50,6 +61,8 @@ class _Flag:
         self.variants: dict[str, Any] = dict(flag["variants"])
         self.is_boolean = all(isinstance(value, bool) for value in self.variants.values())
         self.references = References()
+        self.differing: dict[Issue, list[str]] = {issue: [] for issue in NOTES}
+        """The attributes of which some values mean something else here, by the code of the note."""
 
     def content(self) -> dict[str, Any]:
         """Return the flag. Raises NoEqual."""
@@ -58,7 +71,7 @@ class _Flag:
         if disabled and self.is_boolean:
             self.notes.append(Remark(self.key, Issue.VALUE, "Off is false here, and the default of the code in flagd."))
         rules: list[dict[str, Any]] = []
-        of_all: dict[str, Any] = {"rolloutPercentage": None}
+        of_all: dict[str, Any] = {}
         last: Any = default
         for condition, result in self._steps(self.flag.get("targeting") or {}):
             serve = self._serve(result, default)
@@ -81,6 +94,10 @@ class _Flag:
             flag["enabled"] = last == "on"
         else:
             flag |= {**typed(list(self.variants.items())), "enabled": last is not None, "defaultVariant": last}
+        for issue, names in self.differing.items():
+            if names:
+                listed = ", ".join(repr(name) for name in dict.fromkeys(names))
+                self.notes.append(Remark(self.key, issue, NOTES[issue].format(listed)))
         return flag
 
     def _variant(self, name: Any) -> str | None:
@@ -152,17 +169,35 @@ class _Flag:
             return all_of(self._condition(each) for each in given)
         if op == "or":
             return any_of(self._condition(each) for each in given)
-        if op in ("!", "!=", "!=="):
-            return self._opposite({"==": given} if op != "!" else given[0])
+        if op in NEGATED:
+            return self._opposite(_negated(op, given))
         if op == "sem_ver" and given[1] in RANGES:
-            return all_of(asks(*limit) for limit in _limits(given))
-        found = self._clause(op, given)
+            return all_of(asks(*limit) for limit in self._limits(given))
+        return self._comparison(op, given)
+
+    def _comparison(self, op: str, given: list[Any], *, negate: bool = False) -> Condition:
+        """Return one comparison, or its opposite. flagd takes a missing attribute for 0 where it compares numbers."""
+        found = _clause(op, given)
         if found is None:
             raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of these values.")
-        return asks(*found)
+        name, ours, values = found
+        self._note(name, is_converted=op == "sem_ver" or _is_converted(op, ours, values))
+        is_met_by_0 = ours in ORDERS and ORDERS[ours](0, values[0])
+        return asks(name, ours, values, negate=negate, missing=is_met_by_0 is not negate)
+
+    def _note(self, name: str, *, is_converted: bool) -> None:
+        """Take down that some values of an attribute mean something else here. The targeting key is always a text."""
+        if name != TARGETING_KEY:
+            self.differing[Issue.ARRAYS].append(name)
+            self.differing[Issue.NUMBERS] += [name] if is_converted else []
+
+    def _limits(self, given: list[Any]) -> list[tuple[str, str, list[Any]]]:
+        found = _limits(given)
+        self._note(found[0][0], is_converted=True)
+        return found
 
     def _opposite(self, logic: Any) -> Condition:
-        """Return the opposite of one comparison, which is true where the attribute is missing."""
+        """Return the opposite of one comparison, which is mostly true where the attribute is missing."""
         logic = self._resolved(logic)
         op, given = next(iter(logic.items()), ("", [])) if isinstance(logic, dict) else ("", [])
         given = given if isinstance(given, list) else [given]
@@ -170,37 +205,12 @@ class _Flag:
         if op in ("and", "or"):
             parts = [self._opposite(each) for each in given]
             return any_of(parts) if op == "and" else all_of(parts)
+        if op in NEGATED:
+            return self._condition(_negated(op, given))
         if op == "sem_ver" and given[1] in RANGES:
-            lowest, highest = _limits(given)
+            lowest, highest = self._limits(given)
             return any_of([asks(*lowest, negate=True, missing=True), asks(*highest, negate=True)])
-        found = self._clause(op, given)
-        if found is None:
-            raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say the opposite of {op!r} of these values.")
-        return asks(*found, negate=True, missing=True)
-
-    def _clause(self, op: str, given: list[Any]) -> tuple[str, str, list[Any]] | None:
-        """Return attribute, operator and values of a comparison of one attribute with constants; None for others."""
-        if op in TURNED and len(given) == 2 and _attribute(given[1]) and not _attribute(given[0]):  # noqa: PLR2004
-            op, given = TURNED[op], [given[1], given[0]]
-        if op in ("==", "===") and len(given) == 2 and _attribute(given[1]):  # noqa: PLR2004 - two sides
-            given = [given[1], given[0]]
-        name = _attribute(given[0]) if given else ""
-        if op == "in" and len(given) == 2:  # noqa: PLR2004
-            if name and isinstance(given[1], list) and given[1]:
-                return name, "in", given[1]
-            inside = _attribute(given[1])
-            return (inside, "contains", [given[0]]) if inside and isinstance(given[0], str) else None
-        if not name:
-            return None
-        if op in ("==", "===") and isinstance(given[1], str | int | float):
-            return name, "in", [given[1]]
-        if op in TEXTS and isinstance(given[1], str):
-            return name, TEXTS[op], [given[1]]
-        if op in NUMBERS and isinstance(given[1], int | float):
-            return name, NUMBERS[op], [given[1]]
-        if op == "sem_ver" and given[1] in VERSIONS and isinstance(given[2], str):
-            return name, VERSIONS[given[1]], [given[2]]
-        return None
+        return self._comparison(op, given, negate=True)
 
     def _resolved(self, logic: Any) -> Any:
         """Return the evaluator that a reference names, or the logic as it is."""
@@ -208,6 +218,55 @@ class _Flag:
             return logic
         self.references.follow()
         return self.evaluators[logic["$ref"]]
+
+
+def _negated(op: str, given: list[Any]) -> Any:
+    """Return the logic of which a negation is the opposite."""
+    return {NEGATED[op]: given} if NEGATED[op] else given[0]
+
+
+def _clause(op: str, given: list[Any]) -> tuple[str, str, list[Any]] | None:
+    """Return attribute, operator and values of a comparison of one attribute with constants; None for others."""
+    if len(given) != (SIDES_OF_VERSIONS if op == "sem_ver" else SIDES):
+        return None
+    if op in TURNED and _attribute(given[1]) and not _attribute(given[0]):
+        op, given = TURNED[op], [given[1], given[0]]
+    name = _attribute(given[0])
+    if op == "in" and not name:
+        inside = _attribute(given[1])
+        return (inside, "contains", [given[0]]) if inside and isinstance(given[0], str) else None
+    if op == "in":
+        return (name, "in", given[1]) if isinstance(given[1], list) and given[1] else None
+    ours = _operator(op, given, is_key=name == TARGETING_KEY)
+    return (name, ours, [given[-1]]) if name and ours else None
+
+
+def _operator(op: str, given: list[Any], *, is_key: bool) -> str | None:
+    """Return the operator that compares with the last value. The targeting key is a text, also beside a number."""
+    compared = given[-1]
+    is_text = isinstance(compared, str)
+    if op == "sem_ver":
+        return VERSIONS.get(given[1]) if is_text else None
+    if op in EQUAL:
+        return "in" if is_text or (isinstance(compared, int | float) and not is_key) else None
+    if op in NUMBERS:
+        return NUMBERS[op] if is_number(compared) and not is_key else None
+    return TEXTS.get(op) if is_text else None
+
+
+def _is_converted(op: str, ours: str, values: list[Any]) -> bool:
+    """Return whether an attribute of another type than the values can match them in flagd."""
+    if ours in ORDERS or not all(isinstance(value, str) for value in values):
+        return True
+    return op == "==" and (not values[0].strip() or _is_number_in_text(values[0]))
+
+
+def _is_number_in_text(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _limits(given: list[Any]) -> list[tuple[str, str, list[Any]]]:

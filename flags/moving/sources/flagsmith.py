@@ -128,16 +128,16 @@ class _Feature:
         for place, override in sorted(self._overrides(), key=lambda pair: _priority(pair[1])):
             condition = self.document.segments.asked([place])
             name = str(self.document.listed[place].get("name") or "")
-            rules += self._shares(condition, override, name)
+            shares = self._shares(override)
+            rules += rules_of(condition, shares, name) if shares else []
             rules += rules_of(condition, self._serve(override), name)
-        enabled = bool(self.state.get("enabled"))
-        if enabled:
-            rules += self._shares(asks(TARGETING_KEY, "exists"), self.state, "All others")
-        flag: dict[str, Any] = {"enabled": enabled, "rules": limited(rules), "rolloutPercentage": None}
+        shares = self._shares(self.state)
+        flag: dict[str, Any] = {"enabled": bool(self.state.get("enabled")), "rules": limited(rules)}
         if self.is_boolean:
             return flag
         keys = [VALUE, *(f"{VALUE}-{number}" for number in range(2, len(self.values) + 1))]
-        return flag | typed(list(zip(keys, self.values, strict=True))) | {"defaultVariant": VALUE}
+        values = typed(list(zip(keys, self.values, strict=True)))
+        return {**flag, **values, "defaultVariant": VALUE, "defaultRollout": shares}
 
     def _own(self, states: Any) -> list[Mapping[str, Any]]:
         return [each for each in states if _name(each) == self.key]
@@ -147,11 +147,11 @@ class _Feature:
         listed = enumerate(self.document.listed)
         return [(place, each) for place, segment in listed for each in self._own(segment.get("feature_states") or [])]
 
-    def _shares(self, condition: Condition, state: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-        """Return the rules that share values out. Who has no key gets the value of the state, by the next rule."""
+    def _shares(self, state: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the shares of values of a state, if it has some. Who has no key gets the value of the state."""
         options = _options(state)
         if not options:
-            return []
+            return None
         ranges: list[tuple[str, int]] = []
         below = 0.0
         for each in options:
@@ -164,8 +164,7 @@ class _Feature:
         self.notes += [note] if note not in self.notes else []
         number = state.get("django_id") or state["featurestate_uuid"]
         salt = f"{number},{self.document.environment}_"
-        serve = in_buckets(ranges, TARGETING_KEY, salt, FLAGSMITH_HASH).serve(is_boolean=False)
-        return rules_of(condition, serve, name)
+        return in_buckets(ranges, TARGETING_KEY, salt, FLAGSMITH_HASH).serve(is_boolean=False)
 
     def _serve(self, override: Mapping[str, Any]) -> dict[str, Any]:
         if self.is_boolean:

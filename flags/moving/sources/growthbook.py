@@ -82,11 +82,11 @@ class _Feature:
             if outcome is not None:
                 steps.append(Step(self._condition(rule.get("condition") or {}), outcome, str(rule.get("name") or "")))
         rules, last = in_order(steps, default, is_boolean=self.is_boolean)
-        flag: dict[str, Any] = {"rules": limited(rules), "rolloutPercentage": None, "prerequisites": prerequisites}
+        flag: dict[str, Any] = {"rules": limited(rules), "prerequisites": prerequisites}
         if self.is_boolean:
             return flag | {"enabled": last == "on"}
-        flag |= typed(list(zip(self.keys, self.values, strict=True))) | {"enabled": last is not None}
-        return flag | ({} if last is None else {"defaultVariant": last})
+        values = typed(list(zip(self.keys, self.values, strict=True)))
+        return {**flag, **values, "enabled": last is not None, "defaultVariant": last}
 
     def _prerequisites(self) -> list[Any]:
         """Return the features that the first rules ask for, without which the feature has no value."""

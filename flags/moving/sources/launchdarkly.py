@@ -40,6 +40,8 @@ OPERATORS = {
 }  # fmt: skip
 TIMES = frozenset({"before", "after"})
 USER_KINDS = frozenset({"", "user"})
+OFF_IS_FALSE = "Off is false here, and the default of the code in LaunchDarkly."
+OFF_SERVES_A_VALUE = "The flag is off and serves a value, so its targets and rules are not imported."
 
 
 def read(content: Any, environment: str = "") -> Found:
@@ -107,24 +109,22 @@ class _Flag:
         off = None if flag.get("offVariation") is None else self._variant_at(flag["offVariation"])
         if self.is_boolean and off == "on":
             raise NoEqual(Issue.VALUE, "Where the flag is off, it serves true.")
+        is_on, needed = bool(flag.get("on")), flag.get("prerequisites") or []
+        if self.is_boolean and off is None and (needed or not is_on):
+            self.notes.append(Remark(self.key, Issue.VALUE, OFF_IS_FALSE))
         made: dict[str, Any] = {
             "description": str(flag.get("description") or ""),
             "tags": [str(tag) for tag in flag.get("tags") or []],
-            "prerequisites": [self._prerequisite(each) for each in flag.get("prerequisites") or []],
+            "prerequisites": [self._prerequisite(each) for each in needed],
         }
-        if not flag.get("on") and not self.is_boolean:
-            if flag.get("rules") or flag.get("targets"):
-                detail = "The flag is off, so its targets and rules are not imported."
-                self.notes.append(Remark(self.key, Issue.OFF, detail))
-            made |= {**typed(list(zip(self.keys, self.values, strict=True))), "enabled": False, "offVariant": off}
-            fallthrough = self._variant_at(flag.get("fallthrough", {}).get("variation") or 0)
-            return made | {"rules": [], "defaultVariant": fallthrough}
-        made |= self._ruled()
         if self.is_boolean:
-            made |= {"killed": not flag.get("on")}
-        else:
-            made |= {**typed(list(zip(self.keys, self.values, strict=True))), "offVariant": off}
-        return made
+            return {**made, **self._ruled(), "killed": not is_on}
+        made |= {**typed(list(zip(self.keys, self.values, strict=True))), "offVariant": off}
+        if is_on or off is None:  # a killed flag serves no value
+            return {**made, **self._ruled(), "killed": not is_on}
+        if any(flag.get(name) for name in ("rules", "targets", "contextTargets")):
+            self.notes.append(Remark(self.key, Issue.OFF, OFF_SERVES_A_VALUE))
+        return {**made, **self._with_rest([], self._outcome(self._fallthrough())), "enabled": False}
 
     def _variant_at(self, number: int) -> str:
         """Return the key of a variant. Raises IndexError where there is none: LaunchDarkly does not count backwards."""
@@ -160,7 +160,12 @@ class _Flag:
             rules += self._rules(condition, self._outcome(rule), str(rule.get("description") or ""))
             if [] in condition:  # it decides for all
                 return self._with_rest(rules, self._outcome(rule))
-        return self._with_rest(rules, self._outcome(flag["fallthrough"]))
+        return self._with_rest(rules, self._outcome(self._fallthrough()))
+
+    def _fallthrough(self) -> Mapping[str, Any]:
+        """Return the fallthrough. A flag that is off can lack one, as nothing asks for it."""
+        given: Mapping[str, Any] = self.flag.get("fallthrough") or {}
+        return given if given or self.flag.get("on") else {"variation": 0}
 
     def _rules(self, condition: Condition, outcome: Shares | str, name: str) -> list[dict[str, Any]]:
         """Return the rules for a condition. Who has not what a rollout counts gets its first variation."""
@@ -173,16 +178,16 @@ class _Flag:
 
     def _with_rest(self, rules: list[dict[str, Any]], rest: Shares | str) -> dict[str, Any]:
         """Return the rules, and what counts where none of them matches."""
-        made: dict[str, Any] = {"rolloutPercentage": None}
-        if isinstance(rest, Shares):
-            serve = rest.serve(is_boolean=self.is_boolean)
-            if self.is_boolean and rest.by == TARGETING_KEY:
-                made |= {"salt": rest.salt, "hashVersion": rest.hash_version}
-                return made | {"rules": limited(rules), "enabled": True, "rolloutPercentage": serve["rollout"]["on"]}
-            rules += rules_of(asks(rest.by, "exists"), serve, "All others")
+        serve = None if isinstance(rest, str) else rest.serve(is_boolean=self.is_boolean)
         first = rest if isinstance(rest, str) else str(rest.ranges[0][0])
-        made |= {"rules": limited(rules), "enabled": not self.is_boolean or first == "on"}
-        return made if self.is_boolean else made | {"defaultVariant": first}
+        if not self.is_boolean:  # who has not what the default rollout counts gets the default variant
+            return {"rules": limited(rules), "enabled": True, "defaultVariant": first, "defaultRollout": serve}
+        if isinstance(rest, Shares) and serve and rest.by == TARGETING_KEY:
+            share = {"rolloutPercentage": serve["rollout"]["on"], "salt": rest.salt}
+            return {**share, "hashVersion": rest.hash_version, "rules": limited(rules), "enabled": True}
+        if isinstance(rest, Shares) and serve:
+            rules += rules_of(asks(rest.by, "exists"), serve, "All others")
+        return {"rules": limited(rules), "enabled": first == "on"}
 
     def _outcome(self, given: Mapping[str, Any]) -> Shares | str:
         """Return the shares of variants that a rule or the fallthrough serves, or the variant."""

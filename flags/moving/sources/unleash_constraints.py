@@ -27,7 +27,7 @@ VERSIONS = {
     "SEMVER_LT": "semverLt",
     "SEMVER_LTE": "semverLte",
 }
-SINGLE = {"DATE_AFTER": "after", "DATE_BEFORE": "before", "REGEX": "matches", **VERSIONS}
+SINGLE = {"REGEX": "matches", **VERSIONS}
 """The operators that compare with one text."""
 NUMBERS = {"NUM_GT": "gt", "NUM_GTE": "gte", "NUM_LT": "lt", "NUM_LTE": "lte", "NUM_EQ": "in"}
 IGNORING = frozenset({"in", "contains", "startsWith", "endsWith", "matches"})
@@ -49,10 +49,10 @@ def constrained(constraints: Iterable[Mapping[str, Any]], note: Note) -> Conditi
 def _constraint(given: Mapping[str, Any], note: Note) -> Condition:
     """Return a constraint. Of a missing attribute, the opposite of what it says is true."""
     op, inverted = str(given["operator"]), bool(given.get("inverted"))
-    values = [str(each) for each in given.get("values") or []]
+    values = [str(each).strip() for each in given.get("values") or [] if each]
     value = str(given.get("value", ""))
     name = str(given["contextName"])
-    if name == "currentTime":
+    if name == "currentTime" or op.startswith("DATE_"):  # the SDKs compare the time, whatever the name is
         raise NoEqual(Issue.TIME, "A constraint asks for the time of the evaluation. Schedule a change instead.")
     if op in ("IN", "NOT_IN"):
         op, inverted = "IN", inverted is (op == "IN")

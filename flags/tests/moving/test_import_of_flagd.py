@@ -65,7 +65,9 @@ def test_types_and_states_come_along() -> None:
 
 def test_what_has_no_equal_is_left_out_and_named() -> None:
     assert codes(READING) == {
-        ("thirds", "weights", False), ("arithmetic", "operator", False), ("by-time", "operator", False)
+        ("thirds", "weights", False), ("arithmetic", "operator", False), ("by-time", "operator", False),
+        ("tenth-of-pros", "arrays", True), ("colour", "arrays", True), ("colour", "numbers", True),
+        ("staff", "arrays", True), ("by-several-texts", "arrays", True),
     }  # fmt: skip
 
 

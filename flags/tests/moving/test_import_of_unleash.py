@@ -190,3 +190,32 @@ def test_a_broken_feature_is_left_out_and_the_rest_is_read(feature: Any) -> None
     definitions, reading = read("unleash", {"features": [feature, {"name": "y", "enabled": True}]})
     assert "y" in definitions
     assert [(each.issue.value, each.is_imported) for each in reading.remarks] in ([("form", False)], [])
+
+
+@pytest.mark.parametrize("op", ["DATE_AFTER", "DATE_BEFORE"])
+@pytest.mark.parametrize("name", ["currentTime", "joined"])
+def test_a_comparison_of_times_is_one_with_the_time_of_the_evaluation(op: str, name: str) -> None:
+    constraint = {"contextName": name, "operator": op, "value": "2026-01-01T00:00:00Z"}
+    assert codes(read("unleash", constrained(constraint))[1]) == {("x", "time", False)}
+
+
+@pytest.mark.parametrize(
+    ("op", "values", "context", "expected"),
+    [
+        ("IN", [" pro ", ""], "pro", "on"),
+        ("IN", ["", None], "", "off"),
+        ("NOT_IN", [""], "pro", "on"),
+        ("NOT_IN", [" pro"], "pro", "off"),
+        ("STR_STARTS_WITH", ["", "x"], "pro", "off"),
+        ("STR_CONTAINS", [" r "], "pro", "on"),
+        ("STR_ENDS_WITH", [""], "pro", "off"),
+    ],
+)
+def test_values_are_trimmed_and_empty_ones_are_none(op: str, values: Any, context: str, expected: str) -> None:
+    definitions, _ = read("unleash", constrained({"contextName": "plan", "operator": op, "values": values}))
+    assert answer(definitions, "x", "ada", plan=context) == expected
+
+
+def constrained(constraint: dict[str, Any]) -> dict[str, Any]:
+    strategy = {"name": "default", "constraints": [constraint]}
+    return {"features": [{"name": "x", "enabled": True, "strategies": [strategy]}]}
