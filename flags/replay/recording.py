@@ -6,7 +6,7 @@ A line is `{"context": {"targetingKey": …}, "flags": {"checkout": {"value": tr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
@@ -19,6 +19,7 @@ from jobs.errors import PermanentFailure
 MAX_BYTES = 256 * 2**20
 LONGEST_LINE = 2**20
 """Bytes of a line."""
+LINES_BETWEEN_CHECKS = 10_000
 MAX_CONTEXTS = 1_000_000
 MAX_ORGANIZATIONS = 10_000
 """How many organizations the contexts of a file may name."""
@@ -55,10 +56,19 @@ class Contents:
     flags: set[str] = field(default_factory=set)
 
 
-def recorded_contexts(content: BinaryIO) -> Iterator[RecordedContext]:
-    """Yield each line of a file from its beginning. Empty lines do not count. Raises PermanentFailure."""
+def recorded_contexts(content: BinaryIO, check: Callable[[], None]) -> Iterator[RecordedContext]:
+    """Yield each line of a file from its beginning. Empty lines do not count.
+
+    Args:
+        content: the file.
+        check: raises an exception if the work should not go on. It is called after some thousand lines, empty or not.
+
+    Raises PermanentFailure, and what `check` raises.
+    """
     content.seek(0)
     for number, line in _lines(content):
+        if number % LINES_BETWEEN_CHECKS == 0:
+            check()
         if line.strip():
             yield _read(number, line)
 

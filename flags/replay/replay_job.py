@@ -102,11 +102,16 @@ def _too_large(artifact: Artifact) -> str:
 def _checked(run: Run, file: BinaryIO) -> Iterator[RecordedContext]:
     """Yield the recorded contexts, and check twice a second that the work should go on. Raises like `Run.check`."""
     checked_at = time.monotonic()
-    for recorded in recorded_contexts(file):
-        yield recorded
+
+    def check() -> None:
+        nonlocal checked_at
         if time.monotonic() - checked_at > CHECK_SECONDS:
             run.check_while_waiting()
             checked_at = time.monotonic()
+
+    for recorded in recorded_contexts(file, check):
+        yield recorded
+        check()
     run.check_while_waiting()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from flags.replay import recording, replay_job
 from flags.tests.replay.replaying import as_file, line, replayed, uploaded
 from jobs.artifacts import files
 from jobs.engine.models import Job
+from jobs.engine.run import CancelRequested
 from jobs.engine.runner import run_next
 from jobs.errors import ArtifactNotFound, InvalidJobArguments
 from jobs.operations.enqueue import enqueue
@@ -61,6 +63,19 @@ def test_a_line_that_cannot_be_replayed_is_named(cast: Cast, content: bytes, wor
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'\xef\xbb\xbf{"context": {}, "flags": {}}\n'])
 def test_a_file_that_compares_nothing_proves_nothing(content: bytes) -> None:
     assert refusal_of(content) == "The file has no answers, so there is nothing to compare."
+
+
+def test_a_replay_of_empty_lines_can_be_cancelled() -> None:
+    read, file = [], io.BytesIO(b"\n" * 25_000)
+
+    def cancelled() -> None:
+        read.append(file.tell())
+        if len(read) == 2:
+            raise CancelRequested
+
+    with pytest.raises(CancelRequested):
+        list(recording.recorded_contexts(file, cancelled))
+    assert read == [10_000, 20_000]
 
 
 @pytest.mark.parametrize(
