@@ -103,13 +103,16 @@ def update(
     expected: Collection[str] = ANY,
     agreed: Agreed = ANYTHING,
     undoes: Undoes | None = None,
+    leaves_wants: bool = False,
 ) -> Flag:
     """Change some fields of a definition. If all fields have these values already, nothing is written.
 
     `expected` has revisions (`Flag.revision`), and the flag must have one of them. `agreed` is what the caller knows of
-    the effect. `undoes` says that the change undoes another one. Raises InvalidFlagKey, FlagNotFound,
-    FlagChangedMeanwhile, FlagPurging, FlagTypeImmutable, InvalidDefinition, VariantInUse, UnknownPrerequisite,
-    PrerequisiteCycle, UnknownSegment, PlanStale, BlastRadius.
+    the effect. `undoes` says that the change undoes another one. With `leaves_wants`, the change may remove a variant
+    that another flag needs: the caller changes that flag in the same transaction, and checks it in the end with
+    `variant_uses.check_unwanted`. Raises InvalidFlagKey, FlagNotFound, FlagChangedMeanwhile, FlagPurging,
+    FlagTypeImmutable, InvalidDefinition, VariantInUse, UnknownPrerequisite, PrerequisiteCycle, UnknownSegment,
+    PlanStale, BlastRadius.
     """
     with transaction.atomic():
         flag = _lock_flag(key, expected)
@@ -119,7 +122,7 @@ def update(
             return flag
         if agreed != ANYTHING:
             agreed.check(definition_plan.of_change(flag, before, changed))
-        _write(flag, changed, by)
+        _write(flag, changed, by, leaves_wants=leaves_wants)
         archives = set(changed) == {"archived"} and changed["archived"]
         action = "flag.undo" if undoes else "flag.archive" if archives else "flag.update"
         audit_log.record(
@@ -226,26 +229,27 @@ def _changed(flag: Flag, before: Mapping[str, Any], values: Mapping[str, Any]) -
     return {name: value for name, value in settled.items() if differ(before[name], value)}
 
 
-def _take_over(flag: Flag, changed: Mapping[str, Any]) -> list[Flag] | None:
+def _take_over(flag: Flag, changed: Mapping[str, Any], *, leaves_wants: bool = False) -> list[Flag] | None:
     """Give the flag in memory the new values, and check them. Returns its prerequisites if they change."""
     columns = _columns(changed)
     numbers = {each["key"]: each["number"] for each in flag.variants}
     for name, value in columns.items():
         setattr(flag, name, value)
     kept = {each["key"] for each in flag.variants}
-    variant_uses.check_unused(flag, {key: number for key, number in numbers.items() if key not in kept})
+    removed = {key: number for key, number in numbers.items() if key not in kept}
+    variant_uses.check_unused(flag, removed, leaves_wants=leaves_wants)
     _check(flag, columns)
     check_named(changed.get("targeting_rules", ()))
     return prerequisites.check(flag.key, changed["prerequisites"]) if "prerequisites" in changed else None
 
 
-def _write(flag: Flag, changed: Mapping[str, Any], by: str) -> None:
+def _write(flag: Flag, changed: Mapping[str, Any], by: str, *, leaves_wants: bool) -> None:
     columns = _columns(changed)
     if {"variants", "value_schema"} & set(changed):  # nobody sets a variant or value that is being made impossible
         Flag.objects.select_for_update().get(pk=flag.pk)
     if "variants" in changed:
         columns["variants_made"] = max(flag.variants_made, typed_definitions.highest(changed["variants"]))
-    needed = _take_over(flag, changed)
+    needed = _take_over(flag, changed, leaves_wants=leaves_wants)
     _update_if_unchanged(flag, by, **columns, **_wants(changed))
     if needed is not None:  # after the row: the trigger of the row keeps the former prerequisites for history
         flag.prerequisites.set(needed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from django.db import connection
@@ -60,14 +61,24 @@ SELECT state.organization_id, state.variant
 """  # noqa: S608 - no input in it
 
 
-def check_unused(flag: Flag, removed: Mapping[str, int]) -> None:
+def check_unused(flag: Flag, removed: Mapping[str, int], *, leaves_wants: bool = False) -> None:
     """Refuse that variants are removed, given as their keys with their numbers, as long as something uses them.
 
-    The flag in memory has the new definition. Raises VariantInUse.
+    The flag in memory has the new definition. With `leaves_wants`, a flag that needs the variant is no use: the caller
+    changes that flag too, and then calls `check_unwanted`. Raises VariantInUse.
     """
-    if not removed:
-        return
-    places = list(_first(_places(flag, removed)))
+    if removed:
+        wanted = () if leaves_wants else _wanted(flag, removed)
+        _refuse(flag, chain(_places(flag, removed), wanted, _carried(flag, removed)))
+
+
+def check_unwanted(flag: Flag, removed: Collection[str]) -> None:
+    """Refuse that variants, given as their keys, have been removed if another flag needs them. Raises VariantInUse."""
+    _refuse(flag, _wanted(flag, removed))
+
+
+def _refuse(flag: Flag, uses: Iterable[dict[str, Any]]) -> None:
+    places = list(islice(uses, MOST_PLACES))
     if not places:
         return
     named = ", ".join(f"{place['variant']!r} by {WORDS[place['place']].format(**place)}" for place in places)
@@ -77,10 +88,6 @@ def check_unused(flag: Flag, removed: Mapping[str, int]) -> None:
     )
     error.members["places"] = places
     raise error
-
-
-def _first(places: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield from (place for place, _ in zip(places, range(MOST_PLACES), strict=False))
 
 
 def _places(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
@@ -98,11 +105,13 @@ def _places(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for schedule in flag.schedules.open().order_by("pk"):
         for key in sorted(set(_asked_for(schedule.wanted)) & removed.keys()):
             yield {"place": "schedule", "variant": key, "scheduleId": schedule.pk}
+
+
+def _wanted(flag: Flag, removed: Collection[str]) -> Iterator[dict[str, Any]]:
     for needing in flag.dependents.order_by("key"):
         want = needing.prerequisite_wants.get(flag.key, {}).get("variant")
         if want in removed:
             yield {"place": "prerequisite", "variant": want, "neededBy": needing.key}
-    yield from _carried(flag, by_number)
 
 
 def _in_rules(rules: Any, removed: Mapping[str, int], **place: Any) -> Iterator[dict[str, Any]]:
@@ -122,11 +131,12 @@ def _asked_for(wanted: Mapping[str, Any]) -> Iterator[str]:
         yield from served_keys(rule)
 
 
-def _carried(flag: Flag, by_number: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+def _carried(flag: Flag, removed: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """Return the jobs that still replace a variant in flag states, or carry it there, and flag states that kept it.
 
     A flag state keeps a variant if the job that had to replace it was cancelled or has failed there.
     """
+    by_number = {number: key for key, number in removed.items()}
     last = _rows(LAST_CHANGE, variants=list(by_number), flag=flag.pk)
     if not last:
         return

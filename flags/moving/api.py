@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -40,7 +41,11 @@ IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you have. 304 if nothing has changed."
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The tag of the flag file as it is now."
+    "ETag",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="The revision of all definitions.",
 )
 
 
@@ -62,9 +67,9 @@ class FlagFile(TakesLongBodies):
         """All definitions in the order of their names, as PUT takes them. A bound access key may not read them."""
         options = FlagFileOptions.read(request)
         self.check_is_unbound("the definitions")
-        content = flag_file.document(with_archived=options["archived"])
-        etag = f'"{flag_file.revision_of(content)}"'
-        if is_known(etag.strip('"'), request.headers.get("If-None-Match")):
+        content, revision = flag_file.document_and_revision(with_archived=options["archived"])
+        etag = f'"{revision}"'
+        if is_known(revision, request.headers.get("If-None-Match")):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
         return Response(content, headers={"ETag": etag})
 
@@ -104,13 +109,11 @@ class FlagFile(TakesLongBodies):
     def _write(self, request: Request, mode: Mode) -> Response:
         check_may_define(self.caller)
         values = FlagFileInput.read(request)
-        header = request.headers.get("If-Match")
-        expected = service.ANY if header is None else versions_in(header)
         written = writing.write(
-            values["flags"], mode, by=self.caller.name, reason=self.reason, expected=expected,
+            values["flags"], mode, by=self.caller.name, reason=self.reason, expected=_expected_by(request),
             segments=values.get("segments", ()),
         )  # fmt: skip
-        return _answer(written)
+        return _answer(written, WrittenSerializer(written).data)
 
 
 class FlagdFile(Endpoint):
@@ -161,20 +164,22 @@ class PlanOfFlagFile(TakesLongBodies):
         check_may_define(self.caller)
         values = FlagFileInput.read(request)
         segments = values.get("segments", ())
-        return _answer(writing.plan(values["flags"], options["mode"], by=self.caller.name, segments=segments))
+        planned = writing.plan(values["flags"], options["mode"], by=self.caller.name, segments=segments)
+        return _answer(planned, WrittenSerializer(planned).data)
 
 
 class FlagImports(TakesLongBodies):
     """Imports of the flags of other products."""
 
     roles: ClassVar = {"POST": Role.EDITOR}
+    conditions = frozenset({"If-Match"})
     longest_body = LONGEST_FILE
 
     @extend_schema(
         operation_id="importFlags",
         summary="Import the flags of another product",
         request=ForeignFileInput,
-        parameters=[ETAG],
+        parameters=[IF_MATCH, ETAG],
         responses=ImportedSerializer,
         tags=["definitions"],
     )
@@ -187,8 +192,9 @@ class FlagImports(TakesLongBodies):
         check_may_define(self.caller)
         reading = _foreign(request)
         written = writing.write(
-            reading.entries, Mode.MERGE, by=self.caller.name, reason=self.reason, segments=reading.segments
-        )
+            reading.entries, Mode.MERGE, by=self.caller.name, reason=self.reason, expected=_expected_by(request),
+            segments=reading.segments,
+        )  # fmt: skip
         return _answer_of_import(written, reading)
 
 
@@ -220,12 +226,15 @@ def _foreign(request: Request) -> Reading:
     return read_import(Source(values["source"]), values["file"], values.get("environment", ""))
 
 
+def _expected_by(request: Request) -> Collection[str]:
+    """Return the revisions of the definitions that a write expects."""
+    header = request.headers.get("If-Match")
+    return service.ANY if header is None else versions_in(header)
+
+
 def _answer_of_import(written: writing.Written, reading: Reading) -> Response:
-    etag = f'"{flag_file.revision_of(flag_file.document())}"'
-    data = ImportedSerializer(written, context={"remarks": reading.remarks}).data
-    return Response(data, headers={"ETag": etag})
+    return _answer(written, ImportedSerializer(written, context={"remarks": reading.remarks}).data)
 
 
-def _answer(written: writing.Written) -> Response:
-    etag = f'"{flag_file.revision_of(flag_file.document())}"'
-    return Response(WrittenSerializer(written).data, headers={"ETag": etag})
+def _answer(written: writing.Written, data: Any) -> Response:
+    return Response(data, headers={"ETag": f'"{written.revision}"'})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -15,11 +16,14 @@ from django.utils.decorators import method_decorator
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from flags.definitions.service import ANY
 from flags.definitions.who_may_define import may_define
+from flags.errors import FlagFileChangedMeanwhile
 from flags.moving import flag_file, to_flagd, words, writing
 from flags.moving.reading import Reading, Source, read_flag_file, read_import, read_text
+from flags.moving.segments_of_file import SegmentEntry
 from flags.moving.serializers import LONGEST_FILE
-from flags.moving.writing import Action, Mode, Written
+from flags.moving.writing import Action, Entry, Mode, Written
 from flagsite.core.admin.reason_form import reason_field
 from flagsite.core.errors import FlagsiteError
 from flagsite.core.reading_pages import only_reads
@@ -38,12 +42,14 @@ MODES = {
 }
 PLAN = "_plan"
 """The name of the button that only shows the plan."""
+CHANGED_MEANWHILE = "Somebody has changed a definition since the plan was shown. This is the new plan."
 
 
 class FlagFileForm(forms.Form):
     """A file, or the content of one whose plan was shown, and how it is written.
 
-    `remarks` says what the file has that Flagsite cannot say exactly.
+    `revision` is that of the definitions for which a plan was shown. `remarks` says what the file has that Flagsite
+    cannot say exactly.
     """
 
     remarks: list[str] = []
@@ -54,6 +60,7 @@ class FlagFileForm(forms.Form):
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".json,application/json"}),
     )
     content = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    revision = forms.CharField(required=False, widget=forms.HiddenInput)
     source = forms.ChoiceField(
         choices=[("", "Flagsite: a flag file"), *((source.value, source.value) for source in Source)], required=False,
         label="Product that has written the file",
@@ -126,16 +133,24 @@ class MovingPages(Pages):
         return TemplateResponse(request, "admin/flags/import.html", frame | context)
 
     def _carry_out(self, request: HttpRequest, form: FlagFileForm) -> HttpResponse | Written | None:
-        """Write the file, or return its plan. An error is shown beside the file, and nothing is written."""
+        """Write the file, or return its plan. An error is shown beside the file, and nothing is written.
+
+        If somebody has changed a definition since the plan was shown, the new plan is shown instead of a write.
+        """
         values, by = form.cleaned_data, require_caller(request).name
         try:
             reading = _reading(values)
             entries, form.remarks = reading.entries, words.lines_about(reading.remarks)
             if PLAN in request.POST:
-                plan = writing.plan(entries, values["mode"], by=by, segments=reading.segments)
-                _keep(form, values["bytes"])
-                return plan
-            written = writing.write(entries, values["mode"], by=by, reason=values["reason"], segments=reading.segments)
+                return _plan(form, entries, by=by, segments=reading.segments)
+            try:
+                written = writing.write(
+                    entries, values["mode"], by=by, reason=values["reason"], segments=reading.segments,
+                    expected={values["revision"]} if values["revision"] else ANY,
+                )  # fmt: skip
+            except FlagFileChangedMeanwhile:
+                form.add_error(None, CHANGED_MEANWHILE)
+                return _plan(form, entries, by=by, segments=reading.segments)
         except FlagsiteError as error:
             form.add_error("file", error.detail)
             return None
@@ -156,11 +171,16 @@ def _reading(values: dict[str, Any]) -> Reading:
     )
 
 
-def _keep(form: FlagFileForm, content: bytes) -> None:
-    """Let the page have the content of the file, so that a person need not choose the file again."""
-    if len(content) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2:
-        sent: Any = form.data
-        form.data = sent.dict() | {"content": content.decode("utf-8-sig")}
+def _plan(form: FlagFileForm, entries: Sequence[Entry], *, by: str, segments: Sequence[SegmentEntry]) -> Written:
+    """Return the plan, and let the page have its revision and the content of the file.
+
+    So a person need not choose the file again, unless it is large.
+    """
+    plan = writing.plan(entries, form.cleaned_data["mode"], by=by, segments=segments)
+    content, sent = form.cleaned_data["bytes"], form.data.dict()  # type: ignore[attr-defined]
+    is_kept = len(content) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2
+    form.data = sent | {"content": content.decode("utf-8-sig") if is_kept else "", "revision": plan.revision}
+    return plan
 
 
 def _shown(plan: Written) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,10 @@ from flags.moving.sources.conditions import WRONG_FORM, Found
 from flags.moving.writing import Entry
 from flags.targeting.segments import keys_named_in
 from flagsite.core.api.input import errors_of, printable
+
+LONGEST_KEY = 255
+LONGEST_DETAIL = 1_000
+"""Characters of the name of a flag and of a sentence in a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +78,44 @@ def read_foreign_file(
     """
     try:
         flags, remarks, segments = READERS[source](content, environment)
+    except InvalidFlagFile as error:
+        raise InvalidFlagFile(printable(error.detail, LONGEST_DETAIL)) from None
     except WRONG_FORM:
         raise InvalidFlagFile("The file has another form than the product writes.") from None
     if len(flags) > MOST_FLAGS:
         raise InvalidFlagFile(f"The file has more than {MOST_FLAGS:,} flags.")
-    entries: list[Entry] = []
-    for flag in flags:
-        try:
-            entries += entries_of([flag])
-        except ValidationError as error:
-            detail = _in_words(error.detail)
-            remarks = [each for each in remarks if each.flag != flag["name"]]
-            remarks.append(Remark(flag["name"], Issue.FORM, detail, is_imported=False))
-    unique = {entry.key: entry for entry in entries}
+    unique = _entries(flags, remarks)
     known = _segments(segments)
     _leave_out_what_asks_for_others(unique, known, remarks)
     _leave_out_what_has_another_type(unique, types or {}, remarks)
     left = _without_needing_what_is_left_out(unique, remarks)
-    return Reading(left, sorted(remarks, key=lambda remark: (remark.flag, remark.issue)), _used_by(left, known))
+    said = sorted(map(_printable, remarks), key=lambda remark: (remark.flag, remark.issue))
+    return Reading(left, said, _used_by(left, known))
+
+
+def _entries(flags: Sequence[Mapping[str, Any]], remarks: list[Remark]) -> dict[str, Entry]:
+    """Return the flags that are allowed here and are in the file once, and remark the others."""
+    entries: dict[str, Entry] = {}
+    twice = set()
+    for flag in flags:
+        try:
+            (entry,) = entries_of([flag])
+        except ValidationError as error:
+            _leave_out(flag["name"], Issue.FORM, _in_words(error.detail), entries, remarks)
+            continue
+        if entry.key in entries:
+            twice.add(entry.key)
+        entries[entry.key] = entry
+    twice |= entries.keys() & {remark.flag for remark in remarks if not remark.is_imported}
+    for key in twice:
+        _leave_out(key, Issue.FORM, "The flag is there twice. Write it once.", entries, remarks)
+    return entries
+
+
+def _printable(remark: Remark) -> Remark:
+    """Return a remark that every answer and page can show: it has texts of the file, which may be no Unicode."""
+    flag, detail = printable(remark.flag, LONGEST_KEY), printable(remark.detail, LONGEST_DETAIL)
+    return replace(remark, flag=flag, detail=detail)
 
 
 def _segments(segments: Sequence[Mapping[str, Any]]) -> dict[str, SegmentEntry]:
@@ -129,7 +153,7 @@ def _leave_out_what_has_another_type(
 
 def _leave_out(key: str, issue: Issue, detail: str, entries: dict[str, Entry], remarks: list[Remark]) -> None:
     """Leave out a flag. Nothing else is said of it."""
-    del entries[key]
+    entries.pop(key, None)
     remarks[:] = [each for each in remarks if each.flag != key]
     remarks.append(Remark(key, issue, detail, is_imported=False))
 

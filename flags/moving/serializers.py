@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
@@ -92,8 +93,7 @@ class FlagsOfFile(serializers.Field[list[Entry], Any, Any, Any]):
             wrong = [(data[place], by_place[place]) for place in sorted(by_place)]
             raise serializers.ValidationError([f"{_called(flag)}: {_in_words(errors)}" for flag, errors in wrong[:20]])
         entries = [_entry(values) for values in checked.validated_data]
-        keys = [entry.key for entry in entries]
-        twice = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+        twice = sorted(key for key, times in Counter(entry.key for entry in entries).items() if times > 1)
         if twice:
             raise serializers.ValidationError(f"The flag {twice[0]!r} is there twice. Write it once.")
         return entries

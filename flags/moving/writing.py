@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
-from flags.definitions import service
+from flags.definitions import service, variant_uses
 from flags.definitions.definition_plan import FieldChange
 from flags.definitions.fields import FIELDS, as_json, differ, values_of
 from flags.definitions.models import Flag
@@ -38,6 +38,13 @@ class Mode(StrEnum):
     """Flags and segments are added and changed. A field that the file leaves out stays, and so does a flag."""
     MIRROR = "mirror"
     """The definitions become those of the file: fields get their defaults, and all other flags are archived."""
+
+
+WAYS_OUT = {
+    Mode.MERGE: "Nothing was written. Change this flag in the file, or take it out of the file.",
+    Mode.MIRROR: "Nothing was written. Change this flag in the file, or here.",
+}
+"""What one can do about a flag that cannot be written."""
 
 
 class Action(StrEnum):
@@ -72,7 +79,9 @@ class Written:
 
     mode: Mode
     flags: Sequence[WrittenFlag]
-    segments: Sequence[WrittenSegment] = ()
+    segments: Sequence[WrittenSegment]
+    revision: str
+    """The revision of the definitions (`flag_file.revision`) after a write; for a plan, the one that it is made for."""
 
     def count(self, action: Action) -> int:
         """Return the number of flags with which this was done."""
@@ -95,7 +104,7 @@ def write(
         mode: whether what the file does not have stays.
         by: the actor.
         reason: the reason for the audit log.
-        expected: the revisions of the flag file, of which it must have one before.
+        expected: revisions of the definitions (`flag_file.revision`), of which they must have one before.
         segments: the segments of the file, each of them once.
 
     Raises FlagFileChangedMeanwhile, for a segment what `write_segments` raises, and for a flag what `service.create`
@@ -103,27 +112,69 @@ def write(
     """
     with transaction.atomic():
         service.lock_definitions()
-        if "*" not in expected and not flag_file.revisions() & frozenset(expected):
+        if "*" not in expected and flag_file.revision() not in expected:
             raise FlagFileChangedMeanwhile
-        is_whole = mode is Mode.MIRROR
-        written_segments = write_segments(segments, is_whole=is_whole, by=by, reason=reason)
-        existing = {flag.key: flag for flag in Flag.objects.prefetch_related("prerequisites").order_by("key")}
-        before = {key: as_json(values_of(flag)) for key, flag in existing.items()}
-        todo = [*_in_order(entries, existing, mode), *(_ending(entries, existing) if is_whole else ())]
-        written = [_write_one(entry, mode, before.get(entry.key), by=by, reason=reason) for entry in todo]
-        if is_whole:
-            written_segments += delete_others(segments, by=by, reason=reason)
-    return Written(
-        mode, sorted(written, key=lambda flag: flag.key), sorted(written_segments, key=lambda segment: segment.key)
-    )
+        flags, written_segments = _write_all(entries, mode, segments, by=by, reason=reason)
+        return Written(mode, flags, written_segments, flag_file.revision())
 
 
-def plan(entries: Sequence[Entry], mode: Mode, *, by: str, segments: Sequence[SegmentEntry] = ()) -> Written:
+def plan(
+    entries: Sequence[Entry],
+    mode: Mode,
+    *,
+    by: str,
+    expected: Collection[str] = service.ANY,
+    segments: Sequence[SegmentEntry] = (),
+) -> Written:
     """Return what `write` would do. Nothing is written. Raises what `write` raises."""
     with transaction.atomic():
-        written = write(entries, mode, by=by, segments=segments)
+        service.lock_definitions()
+        revision = flag_file.revision()
+        if "*" not in expected and revision not in expected:
+            raise FlagFileChangedMeanwhile
+        flags, planned_segments = _write_all(entries, mode, segments, by=by, reason="")
         transaction.set_rollback(True)
-    return written
+    return Written(mode, flags, planned_segments, revision)
+
+
+def _write_all(
+    entries: Sequence[Entry], mode: Mode, segments: Sequence[SegmentEntry], *, by: str, reason: str
+) -> tuple[list[WrittenFlag], list[WrittenSegment]]:
+    """Write the flags and segments of a file, and end the others if the file is mirrored."""
+    is_whole = mode is Mode.MIRROR
+    written_segments = write_segments(segments, is_whole=is_whole, by=by, reason=reason)
+    existing = {flag.key: flag for flag in Flag.objects.prefetch_related("prerequisites").order_by("key")}
+    before = {key: as_json(values_of(flag)) for key, flag in existing.items()}
+    todo = [(entry, mode) for entry in _in_order(entries, existing, mode)]
+    if is_whole:
+        todo += [(entry, Mode.MERGE) for entry in _ending(entries, existing)]  # all else about these flags stays
+    try:
+        written = [_write_one(entry, how, before.get(entry.key), by=by, reason=reason) for entry, how in todo]
+        _check_wants(written)
+    except FlagsiteError as error:
+        raise _with_way_out(error, mode)  # noqa: B904 - the same error
+    if is_whole:
+        written_segments += delete_others(segments, by=by, reason=reason)
+    return sorted(written, key=lambda flag: flag.key), sorted(written_segments, key=lambda segment: segment.key)
+
+
+def _check_wants(written: Sequence[WrittenFlag]) -> None:
+    """Check that no flag needs a variant that the file removes. Raises VariantInUse.
+
+    Only now: a flag that needs the variant is written after the flag that has it, and may need another one then.
+    """
+    for flag in written:
+        variants = next((change for change in flag.changes if change.name == "variants"), None)
+        removed = _keys_of_variants(variants.before) - _keys_of_variants(variants.after) if variants else set()
+        if removed:
+            try:
+                variant_uses.check_unwanted(service.flag_called(flag.key), removed)
+            except FlagsiteError as error:
+                raise _naming(error, flag.key)  # noqa: B904 - the same error
+
+
+def _keys_of_variants(variants: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {variant["key"] for variant in variants}
 
 
 def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by: str, reason: str) -> WrittenFlag:
@@ -131,7 +182,8 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
         if before is None:
             service.create(key=entry.key, values=entry.values, by=by, reason=reason)
             return WrittenFlag(entry.key, Action.CREATE, ())
-        flag = service.update(key=entry.key, values=_kept_buckets(_whole(entry, mode)), by=by, reason=reason)
+        values = _kept_buckets(_whole(entry, mode))
+        flag = service.update(key=entry.key, values=values, by=by, reason=reason, leaves_wants=True)
     except FlagsiteError as error:
         raise _naming(error, entry.key)  # noqa: B904 - the same error
     after = as_json(values_of(flag))
@@ -143,7 +195,7 @@ def _write_one(entry: Entry, mode: Mode, before: Mapping[str, Any] | None, *, by
 
 def _whole(entry: Entry, mode: Mode) -> Values:
     """Return the values that a flag gets: in a mirrored file, a field that is left out gets its default."""
-    if mode is Mode.MERGE or _only_archives(entry):
+    if mode is Mode.MERGE:
         return entry.values
     return {**DEFAULTS, "archived": False, **entry.values}
 
@@ -163,10 +215,6 @@ def _ending(entries: Sequence[Entry], existing: Mapping[str, Flag]) -> list[Entr
     kept = {entry.key for entry in entries}
     ended = [key for key, flag in existing.items() if key not in kept and not (flag.archived or flag.purging)]
     return [Entry(key, {"archived": True}) for key in ended]
-
-
-def _only_archives(entry: Entry) -> bool:
-    return entry.values == {"archived": True}
 
 
 def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag], mode: Mode) -> list[Entry]:
@@ -190,6 +238,13 @@ def _in_order(entries: Sequence[Entry], existing: Mapping[str, Flag], mode: Mode
         refused.members["flag"] = circle[0]
         raise refused from error
     return [by_key[key] for key in order if key in by_key]
+
+
+def _with_way_out(error: FlagsiteError, mode: Mode) -> FlagsiteError:
+    """Return the error with a sentence about what one can do so that the rest of the file is written."""
+    error.detail = f"{error.detail} {WAYS_OUT[mode]}"
+    error.args = (error.detail,)
+    return error
 
 
 def _naming(error: FlagsiteError, key: str) -> FlagsiteError:

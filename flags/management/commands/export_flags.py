@@ -22,7 +22,7 @@ class Command(OperatorCommand):
         parser.add_argument("--archived", action="store_true", help="archived flags too")
 
     def answer(self, *, file: Path | None, archived: bool, **options: Any) -> Answer:
-        content = flag_file.document(with_archived=archived)
+        content, revision = flag_file.document_and_revision(with_archived=archived)
         text = flag_file.text_of(content)
         if file is None:
             if not options["json"]:  # which writes the same document
@@ -30,5 +30,5 @@ class Command(OperatorCommand):
             return Answer(json.loads(text))
         write_text(file, text)
         number = len(content["flags"])
-        document = {"file": str(file), "flags": number, "revision": flag_file.revision_of(content)}
+        document = {"file": str(file), "flags": number, "revision": revision}
         return Answer(document, [f"{counted(number, 'flag')} written to {file}."])

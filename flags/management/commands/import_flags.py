@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from flags.definitions.service import ANY
 from flags.moving import words, writing
 from flags.moving.console import content_of
 from flags.moving.reading import Source, read_flag_file, read_import, read_text
@@ -34,16 +35,26 @@ class Command(OperatorCommand):
             " to their defaults",
         )  # fmt: skip
         parser.add_argument("--plan", action="store_true", help="only say what would change")
+        parser.add_argument(
+            "--if-revision", default="", metavar="REVISION",
+            help="write nothing if the definitions have another revision than the plan or export_flags said",
+        )  # fmt: skip
         add_reason(parser)
 
-    def answer(self, *, file: Path, source: str, environment: str, mirror: bool, plan: bool, **options: Any) -> Answer:
+    def answer(
+        self, *, file: Path, source: str, environment: str, mirror: bool, plan: bool, if_revision: str, **options: Any
+    ) -> Answer:
         if source != FLAGSITE and mirror:
             raise WrongUsage("Only a flag file of Flagsite can be mirrored. Leave --mirror out.")
         content = read_text(content_of(file))
         reading = read_flag_file(content) if source == FLAGSITE else read_import(Source(source), content, environment)
         entries = reading.entries
         mode = Mode.MIRROR if mirror else Mode.MERGE
-        written = (writing.plan if plan else writing.write)(entries, mode, by=me(), segments=reading.segments)
+        written = (writing.plan if plan else writing.write)(
+            entries, mode, by=me(), segments=reading.segments, expected={if_revision} if if_revision else ANY
+        )
         shown = [*words.lines_of(written), *words.lines_about(reading.remarks), words.summary(written)]
         document = ImportedSerializer(written, context={"remarks": reading.remarks}).data
-        return Answer(document, [*shown, "Nothing was written."] if plan else shown)
+        if plan:
+            shown += ["Nothing was written.", f"To write this and nothing else, add --if-revision {written.revision}"]
+        return Answer({**document, "revision": written.revision}, shown)

@@ -66,7 +66,7 @@ def test_an_import_brings_the_segments_for_which_flags_ask(source: str, keys: li
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_command_imports_too(source: str) -> None:
     planned = run("import_flags", FOLDER / f"{source}.json", "--from", source, "--plan")
-    assert planned.lines[-1] == "Nothing was written."
+    assert planned.lines[-2] == "Nothing was written."
     assert " is left out (" in planned.out
     assert run("import_flags", FOLDER / f"{source}.json", "--from", source, "--json").document["created"] > 3
     assert run("import_flags", FOLDER / f"{source}.json", "--from", source, "--mirror").status == 2
@@ -82,6 +82,33 @@ def test_the_page_imports_too() -> None:
     assert "can be mirrored" in client.post("/admin/flags/flag/import/", sent).content.decode()
     assert client.post("/admin/flags/flag/import/", sent | {"mode": "merge"}).status_code == 302
     assert Flag.objects.filter(key="colour").exists()
+
+
+NO_UNICODE = {"flags": {"good": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"},
+                        "a\ud800": {"variants": {}}}}  # fmt: skip
+
+
+def test_an_import_whose_remarks_name_what_is_no_unicode_is_answered() -> None:
+    answer = Api(_key("editor", Role.EDITOR)).post(IMPORTS, {"source": "flagd", "file": NO_UNICODE})
+    assert (answer.status_code, answer.json()["created"]) == (200, 1)
+    assert [each["flag"] for each in answer.json()["remarks"]] == ["a\N{REPLACEMENT CHARACTER}"]
+
+
+def test_a_page_after_an_import_whose_remarks_name_what_is_no_unicode_is_shown() -> None:
+    client = signed_in("operator")
+    sent = {"content": json.dumps(NO_UNICODE), "source": "flagd", "mode": "merge"}
+    shown = client.post("/admin/flags/flag/import/", sent, follow=True)
+    assert (shown.status_code, "a\N{REPLACEMENT CHARACTER} is left out" in shown.content.decode()) == (200, True)
+
+
+@pytest.mark.parametrize("environment", ["", "other"])
+def test_an_environment_whose_name_is_no_unicode_is_in_a_message(environment: str) -> None:
+    environments: Any = {"\ud800": {}, "production": {}}
+    file = {"items": [{"key": "x", "variations": [True, False], "environments": environments}]}
+    body = {"source": "launchdarkly", "file": file, "environment": environment}
+    refused = Api(_key("editor", Role.EDITOR)).post(IMPORTS, body)
+    assert kind_of(refused) == "invalid-flag-file"
+    assert "\N{REPLACEMENT CHARACTER}" in refused.json()["detail"]
 
 
 def test_who_may_not_define_flags_imports_none(cast: Cast) -> None:

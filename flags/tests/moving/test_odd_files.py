@@ -145,3 +145,14 @@ def test_a_file_of_another_product_has_not_more_flags_than_a_flag_file(monkeypat
     monkeypatch.setattr(reading_of_files, "MOST_FLAGS", 1)
     with pytest.raises(InvalidFlagFile, match="The file has more than 1 flags"):
         read("flagd", {"flags": {"x": of_flagd(), "y": of_flagd()}})
+
+
+def test_a_flag_that_is_in_the_file_twice_is_left_out() -> None:
+    def feature(name: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "enabled": True, "strategies": [{"name": "default"}], **more}
+
+    wrong = feature("z", strategies=[{"name": "nothing like it"}])
+    features = [feature("x"), feature("x", enabled=False), feature("y"), feature("z"), wrong]
+    definitions, reading = read("unleash", {"features": features})
+    assert set(definitions) == {"y"}
+    assert codes(reading) == {("x", "form", False), ("z", "form", False)}

@@ -206,10 +206,9 @@ class Id(serializers.IntegerField):
         return number
 
 
-def printable(text: str) -> str:
-    """Return the first 100 characters of the text, with � for each character that is not printable."""
-    cleaned = text[:100].encode("utf-8", "replace").decode()
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cleaned)
+def printable(text: str, most: int = 100) -> str:
+    """Return the first characters of the text, at most `most`, with � for each character that is not printable."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:most])
 
 
 def _request_of(parser_context: Mapping[str, Any] | None) -> Request:
