@@ -136,6 +136,16 @@ class _FlagdFlag:
             if self.place.values.of(key).depends_on_user:
                 detail = f"Users decide whether the prerequisite {key!r} is on, and flagd has no prerequisites."
                 raise NoEqual(Issue.PREREQUISITE, detail)
+        chain = self._chain()
+        results = chain[1::2]
+        default = None if None in results or self.definition.type != FlagType.BOOLEAN else "off"
+        return default, {"if": [*chain[:-2], results[-1]] if len(chain) > 2 else chain}  # noqa: PLR2004 - a pair
+
+    def _chain(self) -> list[Any]:
+        """Return conditions, each before what it serves to those for whom it is the first that is true."""
+        forced = self.definition.environments.get(self.place.context.environment or "")
+        if forced is not None:  # before whitelist, rules and percentage; only the default rollout splits users then
+            return [True, self._on() if forced else self._own(enabled=False)]
         chain: list[Any] = []
         if self.definition.whitelist:
             chain += [json_logic.one_of(sorted(self.definition.whitelist)), self._on()]
@@ -147,9 +157,7 @@ class _FlagdFlag:
                 break
         else:
             chain += [True, self._last()]
-        results = chain[1::2]
-        default = None if None in results or self.definition.type != FlagType.BOOLEAN else "off"
-        return default, {"if": [*chain[:-2], results[-1]] if len(chain) > 2 else chain}  # noqa: PLR2004 - a pair
+        return chain
 
     def _condition(self, rule: TargetingRule) -> Logic:
         parts = [json_logic.clause(clause, self.place.organization) for clause in rule.clauses]

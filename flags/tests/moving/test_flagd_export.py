@@ -174,6 +174,22 @@ def test_flagd_answers_as_flagsite_does(typed: bool, data: Any) -> None:
         assert of_flagd(document, user, attributes, typed=typed) == expected, (document["flags"], user, attributes)
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_where_an_environment_turns_a_flag_on_only_the_default_rollout_decides(enabled: bool) -> None:
+    shares = default_rollout_of({"by": "targetingKey", "rollout": {"blue": 30, "red": 70}})
+    definition = Definition(
+        id=1, key="flag", type=FlagType.STRING, variants=VARIANTS, default_variant="blue", off_variant="none",
+        enabled=enabled, threshold=40_000, unit=Unit.ORGANIZATION, salt="flag", hash_version=11,
+        environments={"staging": True}, whitelist=frozenset({"ann"}), default_rollout=shares,
+    )  # fmt: skip
+    place = OrganizationContext((1, 2), ("acme", "oslo"), {})
+    for environment in ("staging", None):
+        document = of_organization(place, environment, {"flag": definition}).document
+        for user in USERS:
+            expected = of_flagsite(definition, place, user, environment, {})
+            assert of_flagd(document, user, {}, typed=True) == expected, (environment, user)
+
+
 def exported(rules: Any, **fields: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     definition = Definition(id=1, key="flag", targeting_rules=rules_of(checked_rules(rules)), **fields)
     place = OrganizationContext((1,), ("acme",), {})
