@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import product
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from flags.moving.issues import Issue, NoEqual, Remark
@@ -20,6 +21,8 @@ Condition = list[list[Clause]]
 """Alternatives, of which one has to match: each has clauses that all have to match."""
 ALWAYS: Condition = [[]]
 NEVER: Condition = []
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
+"""The operators that compare numbers."""
 MOST_REFERENCES = 500
 """How often a flag may name a part of the file that several flags share, also by way of other such parts."""
 
@@ -96,6 +99,28 @@ def any_of(conditions: Iterable[Condition]) -> Condition:
         if len(found) > MAX_RULES:
             raise NoEqual(Issue.TOO_LONG, f"The condition needs more than {MAX_RULES} targeting rules.")
     return found
+
+
+def opposite(condition: Condition) -> Condition:
+    """Return the condition that is true where another one is not. Raises NoEqual if it needs too many rules."""
+    found = all_of(any_of(_opposite(clause) for clause in clauses) for clauses in condition)
+    return [clauses for clauses in found if not any(_flipped(clause) in clauses for clause in clauses)]
+
+
+def _opposite(clause: Clause) -> Condition:
+    """Return where a clause does not match: where it is negated, or its attribute is missing."""
+    flipped = [[_flipped(clause)]]
+    return flipped if clause["op"] == "exists" else [[absent(clause["attribute"])], *flipped]
+
+
+def _flipped(clause: Clause) -> Clause:
+    kept = {name: value for name, value in clause.items() if name != "negate"}
+    return kept if clause.get("negate") else {**kept, "negate": True}
+
+
+def is_met_by_0(op: str, value: Any) -> bool:
+    """Return whether 0 fits an operator and its value: some products take a missing attribute for 0."""
+    return op in ORDERS and ORDERS[op](0, value)
 
 
 def rules_of(condition: Condition, serve: Mapping[str, Any], name: str = "") -> list[dict[str, Any]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from operator import ge, gt, le, lt
+from collections.abc import Mapping
 from typing import Any
 
 from flags.errors import InvalidFlagFile
@@ -11,12 +10,14 @@ from flags.moving.issues import Issue, NoEqual, Remark
 from flags.moving.sources.conditions import (
     ALWAYS,
     NEVER,
+    ORDERS,
     Condition,
     Found,
     References,
     all_of,
     any_of,
     asks,
+    is_met_by_0,
     limited,
     read_each,
     rules_of,
@@ -38,7 +39,6 @@ TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "===": "==="}
 TEXTS = {"starts_with": "startsWith", "ends_with": "endsWith"}
 SIDES, SIDES_OF_VERSIONS = 2, 3
 """How many values comparisons have."""
-ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 NOTES = {
     Issue.NUMBERS: "flagd converts values before it compares them. Always send {} in the type that the flag compares.",
     Issue.ARRAYS: "flagd compares an array as a whole, and Flagsite each of its elements. Send no array as {}.",
@@ -182,8 +182,7 @@ class _Flag:
             raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of these values.")
         name, ours, values = found
         self._note(name, is_converted=op == "sem_ver" or _is_converted(op, ours, values))
-        is_met_by_0 = ours in ORDERS and ORDERS[ours](0, values[0])
-        return asks(name, ours, values, negate=negate, missing=is_met_by_0 is not negate)
+        return asks(name, ours, values, negate=negate, missing=is_met_by_0(ours, values[0]) is not negate)
 
     def _note(self, name: str, *, is_converted: bool) -> None:
         """Take down that some values of an attribute mean something else here. The targeting key is always a text."""

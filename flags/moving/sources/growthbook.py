@@ -20,14 +20,18 @@ from flags.moving.sources.conditions import (
     NEVER,
     Condition,
     Found,
+    absent,
     all_of,
     any_of,
     asks,
+    is_met_by_0,
     limited,
+    opposite,
     read_each,
     typed,
 )
 from flags.moving.sources.shares import Part, Shares, Step, in_order, shares_of
+from flags.targeting.operators import is_number
 from flags.values.checks import VARIANT_KEY
 
 HASHES = {1: 5, 2: 6}
@@ -36,6 +40,12 @@ LEAST_SUM, MOST_SUM = 0.99, 1.01
 """Weights that do not add up to about 1 count as equal ones."""
 NUMBERS = {"$gt": "gt", "$gte": "gte", "$lt": "lt", "$lte": "lte"}
 VERSIONS = {"$veq": "semverEq", "$vgt": "semverGt", "$vgte": "semverGte", "$vlt": "semverLt", "$vlte": "semverLte"}
+VERSIONS["$vne"] = VERSIONS["$veq"]
+LOWEST = frozenset({"$vlt", "$vlte", "$vne"})
+"""The operators that match a missing version, which is below all others."""
+LISTS = frozenset({"$in", "$nin", "$ini", "$nini"})
+OF_ELEMENTS = frozenset({"$eq", "$in", "$ini", "$regex", "$regexi", *NUMBERS, *VERSIONS}) - {"$vne"}
+"""The operators that may be asked of one element. The opposite of others would be asked of all elements here."""
 USER = "id"
 STICKY = "An experiment remembers the variation of a user. Flagsite does not."
 
@@ -212,39 +222,75 @@ class _Feature:
         """Return a condition, which is written as for MongoDB."""
         parts: list[Condition] = []
         for name, asked in given.items():
-            if name == "$and":
+            if name == "$not":
+                parts.append(opposite(self._condition(asked)))
+            elif name == "$and":
                 parts.append(all_of(self._condition(each) for each in asked))
-            elif name == "$or":
-                parts.append(any_of(self._condition(each) for each in asked) if asked else ALWAYS)
-            elif name.startswith("$"):
-                raise NoEqual(Issue.OPERATOR, f"Flagsite has no operator such as {name!r}.")
-            elif isinstance(asked, dict) and asked and all(op.startswith("$") for op in asked):
-                parts += [self._comparison(_attribute(name), op, value) for op, value in asked.items()]
+            elif name in ("$or", "$nor"):
+                found = any_of(self._condition(each) for each in asked) if asked else ALWAYS
+                parts.append(found if name == "$or" else opposite(found))
             else:
-                parts.append(self._comparison(_attribute(name), "$eq", asked))
+                parts.append(self._asked(_attribute(name), asked))
         return all_of(parts)
 
+    def _asked(self, name: str, asked: Any) -> Condition:
+        """Return what is asked of one attribute: several comparisons, or the value that it has to have."""
+        if isinstance(asked, dict) and asked and all(op.startswith("$") for op in asked):
+            return all_of(self._comparison(name, op, value) for op, value in asked.items())
+        return self._comparison(name, "$eq", asked)
+
+    def _elements(self, name: str, op: str, value: Any) -> Condition:
+        """Return what is asked of the elements of an array. Raises NoEqual."""
+        note = Remark(self.key, Issue.ARRAYS, f"GrowthBook asks for elements of an array. Send {name!r} as an array.")
+        self.notes += [note] if note not in self.notes else []
+        if op == "$elemMatch":
+            asked = dict(value)
+            if len(asked) != 1 or not asked.keys() <= OF_ELEMENTS or None in asked.values():
+                raise NoEqual(Issue.OPERATOR, "Flagsite cannot ask one element of an array for several things.")
+            found = self._asked(name, asked)
+            return [clauses for clauses in found if absent(name) not in clauses]
+        if not isinstance(value, list):
+            raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of this value.")
+        return all_of([asks(name, "exists"), *(asks(name, "in", [each], ignore_case=op == "$alli") for each in value)])
+
     def _comparison(self, name: str, op: str, value: Any) -> Condition:
-        """Return one comparison. A missing attribute is unequal to everything, and in no list."""
+        """Return one comparison. A missing attribute is unequal to everything, in no list, and 0 beside numbers."""
         if op in ("$inGroup", "$notInGroup"):
             op, value = {"$inGroup": "$in", "$notInGroup": "$nin"}[op], self.groups[value]
-        if op == "$exists":
-            return asks(name, "exists", negate=not value)
-        if value is None and op in ("$eq", "$ne"):
-            return asks(name, "exists", negate=op == "$eq")
-        if op in ("$eq", "$ne") and isinstance(value, str | int | float):
-            return asks(name, "in", [value], negate=op == "$ne", missing=op == "$ne")
-        if op in ("$in", "$nin") and isinstance(value, list):
-            if not value:
-                return NEVER if op == "$in" else ALWAYS
-            return asks(name, "in", value, negate=op == "$nin", missing=op == "$nin")
-        if op in NUMBERS and isinstance(value, int | float):
-            return asks(name, NUMBERS[op], [value])
-        if op in VERSIONS:
-            return asks(name, VERSIONS[op], [value])
-        if op == "$regex":
-            return asks(name, "matches", [value])
-        raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of this value.")
+        if op == "$not":
+            return opposite(self._asked(name, value))
+        if op in ("$elemMatch", "$all", "$alli"):
+            return self._elements(name, op, value)
+        return _compared(name, op, value)
+
+
+def _compared(name: str, op: str, value: Any) -> Condition:
+    """Return a comparison with a value. Raises NoEqual."""
+    if op == "$exists":
+        return asks(name, "exists", negate=not value)
+    if value is None and op in ("$eq", "$ne"):
+        return asks(name, "exists", negate=op == "$eq")
+    if op in ("$eq", "$ne") and isinstance(value, str | int | float):
+        return asks(name, "in", [value], negate=op == "$ne", missing=op == "$ne")
+    if op in LISTS:
+        return _listed(name, op, value)
+    if op in NUMBERS and is_number(value):
+        return asks(name, NUMBERS[op], [value], missing=is_met_by_0(NUMBERS[op], value))
+    if op in VERSIONS:
+        return asks(name, VERSIONS[op], [value], negate=op == "$vne", missing=op in LOWEST)
+    if op in ("$regex", "$regexi"):
+        return asks(name, "matches", [value], ignore_case=op == "$regexi")
+    raise NoEqual(Issue.OPERATOR, f"Flagsite cannot say {op!r} of this value.")
+
+
+def _listed(name: str, op: str, value: Any) -> Condition:
+    """Return whether an attribute is in a list. What is no list has nothing in it, and nothing is outside of it."""
+    is_in = op in ("$in", "$ini")
+    if not isinstance(value, list):
+        return NEVER
+    if not value:
+        return NEVER if is_in else ALWAYS
+    return asks(name, "in", value, negate=not is_in, missing=not is_in, ignore_case=op in ("$ini", "$nini"))
 
 
 def _attribute(name: str) -> str:

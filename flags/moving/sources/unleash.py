@@ -26,7 +26,7 @@ from flags.moving.sources.conditions import (
 )
 from flags.moving.sources.segments import Segments, key_of, segment_rules
 from flags.moving.sources.shares import unit
-from flags.moving.sources.unleash_constraints import Note, constrained
+from flags.moving.sources.unleash_constraints import Note, constrained, networks
 from flags.moving.sources.unleash_variants import ALL, DEFAULT, UNLEASH_HASH, Strategy, VariantsOf
 from flags.targeting.attributes import TARGETING_KEY
 
@@ -178,7 +178,7 @@ class _Feature:
             users = [each.strip() for each in str(given.get("userIds", "")).split(",") if each.strip()]
             return 100, TARGETING_KEY, asks(TARGETING_KEY, "in", users) if users else NEVER
         if name == "remoteAddress":
-            addresses = [each.strip() for each in str(given.get("IPs", "")).split(",") if each.strip()]
+            addresses = networks(each.strip() for each in str(given.get("IPs", "")).split(","))
             return 100, TARGETING_KEY, asks("remoteAddress", "inCidr", addresses) if addresses else NEVER
         if name in ("gradualRolloutUserId", "gradualRolloutSessionId"):
             by = "userId" if name.endswith("UserId") else "sessionId"

@@ -9,6 +9,8 @@ from typing import Any
 from flags.moving.issues import Issue, NoEqual
 from flags.moving.sources.conditions import ALWAYS, NEVER, Condition, all_of, asks
 from flags.targeting.attributes import TARGETING_KEY
+from flags.targeting.operators import ranges_of
+from flags.values.patterns import WrongPattern, compiled
 
 Note = Callable[[Issue, str], None]
 """Takes down what differs though a constraint is imported."""
@@ -33,6 +35,8 @@ NUMBERS = {"NUM_GT": "gt", "NUM_GTE": "gte", "NUM_LT": "lt", "NUM_LTE": "lte", "
 IGNORING = frozenset({"in", "contains", "startsWith", "endsWith", "matches"})
 """The operators for which the case of texts may not count."""
 WHOLE_VERSION = re.compile(r"\d+\.\d+\.\d+([-+].*)?")
+WRONG = re.compile(r"missing [)\]]|unexpected \)|invalid perl operator: \(\?[=!<]|invalid escape sequence: \\[1-9]")
+"""What is wrong with a pattern that no SDK of Unleash takes. Others take more memory, or have other escapes."""
 USER = "userId"
 
 
@@ -56,8 +60,12 @@ def _constraint(given: Mapping[str, Any], note: Note) -> Condition:
         raise NoEqual(Issue.TIME, "A constraint asks for the time of the evaluation. Schedule a change instead.")
     if op in ("IN", "NOT_IN"):
         op, inverted = "IN", inverted is (op == "IN")
+    if op == "IN_CIDR":
+        values = networks(values)
     if op in LISTS and not values:
         return ALWAYS if inverted else NEVER
+    if op == "REGEX" and not inverted and _is_wrong(value):
+        return NEVER
     if op in NUMBERS:
         note(Issue.NUMBERS, f"Unleash reads numbers in texts. Send {name} as a number.")
     elif op in VERSIONS:
@@ -70,6 +78,20 @@ def _constraint(given: Mapping[str, Any], note: Note) -> Condition:
     ours = (LISTS | SINGLE | NUMBERS)[op]
     ignores = ours in IGNORING and bool(given.get("caseInsensitive"))
     return asks(attribute_of(name), ours, compared, negate=inverted, ignore_case=ignores, missing=inverted)
+
+
+def networks(values: Iterable[str]) -> list[str]:
+    """Return the values that are addresses or networks. Unleash ignores others."""
+    return [value for value in values if ranges_of(value)]
+
+
+def _is_wrong(pattern: str) -> bool:
+    """Return whether no text matches in Unleash, because a pattern is no regular expression there either."""
+    try:
+        compiled(pattern)
+    except WrongPattern as reason:
+        return WRONG.match(str(reason)) is not None
+    return False
 
 
 def _number(text: str) -> Any:

@@ -108,7 +108,7 @@ def test_variations_of_growthbook_give_variants_their_names() -> None:
                           ("needs-false-of-what-is-off", "prerequisite", False), ("in-a-tenth", "segment", False),
                           ("by-organization", "context-kind", False)}),
         ("growthbook", {("part-of-a-namespace", "buckets", False), ("two-ways", "fall-through", False),
-                        ("sticky", "unit", False), ("bandit", "strategy", False), ("not", "operator", False),
+                        ("sticky", "unit", False), ("bandit", "strategy", False), ("three", "operator", False),
                         ("needs-in-a-rule", "prerequisite", False)}),
         ("flagsmith", {("tenth", "operator", False), ("split", "identity", True), ("thousandths", "weights", False)}),
     ],

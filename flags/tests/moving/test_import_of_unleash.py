@@ -219,3 +219,24 @@ def test_values_are_trimmed_and_empty_ones_are_none(op: str, values: Any, contex
 def constrained(constraint: dict[str, Any]) -> dict[str, Any]:
     strategy = {"name": "default", "constraints": [constraint]}
     return {"features": [{"name": "x", "enabled": True, "strategies": [strategy]}]}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "context", "expected"),
+    [
+        ({"operator": "IN_CIDR", "values": ["10.x", "10.0.0.0/8"]}, "10.1.1.1", "on"),
+        ({"operator": "IN_CIDR", "values": ["10.x"]}, "10.1.1.1", "off"),
+        ({"operator": "IN_CIDR", "values": ["10.x"], "inverted": True}, "10.1.1.1", "on"),
+        ({"operator": "REGEX", "value": "(a"}, "a", "off"),
+        ({"operator": "REGEX", "value": "(?=a)a"}, "a", "off"),
+    ],
+)
+def test_what_is_no_network_or_regular_expression_is_ignored(constraint: Any, context: str, expected: str) -> None:
+    definitions, _ = read("unleash", constrained({"contextName": "a", **constraint}))
+    assert answer(definitions, "x", "ada", a=context) == expected
+
+
+@pytest.mark.parametrize("constraint", [{"value": r"\pL{40}"}, {"value": "a" * 300}, {"value": "(a", "inverted": True}])
+def test_a_regular_expression_that_flagsite_alone_refuses_leaves_the_flag_out(constraint: Any) -> None:
+    _, reading = read("unleash", constrained({"contextName": "a", "operator": "REGEX", **constraint}))
+    assert codes(reading) == {("x", "form", False)}
