@@ -25,7 +25,7 @@ def test_a_rule_is_written_read_in_words_and_tried_out(
     key = "ruled-phone" if phone else "ruled"
     site.manage("define_flag", key)
     page = sign_in("olga", dark=phone, phone=phone)
-    page.goto("/admin/flags/flag/")
+    page.goto(f"/admin/flags/flag/?q={key}")
     page.get_by_role("link", name=key, exact=True).first.click()
     page.get_by_role("link", name="Definition", exact=True).click()
     page.get_by_text("Exceptions from the values of organizations").click()

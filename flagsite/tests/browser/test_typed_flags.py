@@ -34,7 +34,7 @@ def test_a_flag_with_variants_is_defined_read_and_changed(
     assert serious(page) == []
     page.get_by_role("button", name="Save", exact=True).click()
     phone = sign_in("olga", dark=True, phone=True)
-    phone.goto("/admin/flags/flag/")
+    phone.goto("/admin/flags/flag/?q=button-color")
     phone.get_by_role("link", name="button-color", exact=True).first.click()
     expect(phone.locator(".fs-rules")).to_contain_text('blue "#00f" (default)')
     expect(phone.locator(".fs-rules")).to_contain_text('red "#f00" (off)')
@@ -90,7 +90,7 @@ def test_a_person_gives_an_organization_a_variant_and_one_below_its_own_value(
     phone.get_by_role("button", name="Set the flag").click()
     expect(phone.locator("body")).to_contain_text("palette-color is custom now in Shop 0.")
     picture(phone, "typed-organization-phone")
-    page.goto("/admin/flags/flag/")
+    page.goto("/admin/flags/flag/?q=palette-color")
     page.get_by_role("link", name="palette-color", exact=True).first.click()
     page.goto(f"{page.url}?below={acme}")
     expect(page.locator("body")).to_contain_text("set to red")
@@ -108,7 +108,7 @@ def test_the_default_rollout_has_the_weights_and_the_bar_of_rules(
     key = "split-phone" if phone else "split"
     site.manage("define_flag", key, "type=string", f"variants={VARIANTS}", "enabled=true")
     page = sign_in("olga", dark=phone, phone=phone)
-    page.goto("/admin/flags/flag/")
+    page.goto(f"/admin/flags/flag/?q={key}")
     page.get_by_role("link", name=key, exact=True).first.click()
     page.get_by_role("link", name="Definition", exact=True).click()
     group = page.get_by_role("group", name="Default rollout")

@@ -35,8 +35,10 @@ class Reader:
         manage.parent.mkdir()
         manage.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT}/manage.py" "$@"\n')
         manage.chmod(0o755)
-        (folder / "shop-environment" / "bin").mkdir(parents=True)
-        (folder / "shop-environment" / "bin" / "python").symlink_to(sys.executable)
+        python = folder / "shop-environment" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')  # by a link, it would not find its packages
+        python.chmod(0o755)
         (folder / "node_modules").symlink_to(javascript_clients.installed() / "node_modules")
         self.terminal = subprocess.Popen(
             ["bash"], cwd=folder, env=flagsite.environment | {"PATH": os.environ["PATH"]}, text=True,
