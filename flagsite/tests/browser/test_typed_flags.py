@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from flagsite.tests.browser.conftest import SignIn
 from flagsite.tests.browser.test_overview import fits, serious
-from flagsite.tests.crash.installation import Installation
+from flagsite.tests.crash.installation import Installation, eventually
 
 pytestmark = pytest.mark.slow
 VARIANTS = '[{"key": "blue", "value": "#00f"},\n {"key": "red", "value": "#f00"}]'
@@ -90,6 +90,9 @@ def test_a_person_gives_an_organization_a_variant_and_one_below_its_own_value(
     phone.get_by_role("button", name="Set the flag").click()
     expect(phone.locator("body")).to_contain_text("palette-color is custom now in Shop 0.")
     picture(phone, "typed-organization-phone")
+    red = """SELECT count(*) FROM flags_flagstate WHERE variant = 2
+              AND flag_id = (SELECT id FROM flags_flag WHERE key = 'palette-color')"""
+    eventually(lambda: site.sql(red) == [(3,)], within=30)
     page.goto("/admin/flags/flag/?q=palette-color")
     page.get_by_role("link", name="palette-color", exact=True).first.click()
     page.goto(f"{page.url.partition('?')[0]}?below={acme}")
